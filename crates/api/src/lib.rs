@@ -1,0 +1,1 @@
+//! The HTTP API: endpoints, events, attempts, dead letters, jobs, health.

@@ -1,0 +1,1 @@
+//! RabbitMQ and Redis behind the two ports.

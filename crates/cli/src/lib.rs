@@ -1,0 +1,1 @@
+//! The one binary `hookfleet`: configuration, wiring, lifecycle, telemetry, subcommands.

@@ -1,0 +1,102 @@
+//! Registered URLs and their settings.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Auth, EndpointId, EndpointUrl, Event, Profile, ProjectId, Secret, Settings, Subscription,
+    TenantId, Timestamp,
+};
+
+/// A registered URL with its settings.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Its id.
+    pub id: EndpointId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The project whose events it gets; none: every event of the tenant.
+    pub project: Option<ProjectId>,
+    /// A name for people.
+    pub name: Option<String>,
+    /// Where it is reached.
+    pub url: EndpointUrl,
+    /// The preset that its settings began with.
+    pub profile: Profile,
+    /// Which events it wants; empty: all.
+    pub events: Vec<Subscription>,
+    /// Everything that decides how a delivery looks and when it is tried.
+    pub settings: Settings,
+    /// How deliveries authenticate themselves.
+    pub auth: Auth,
+    /// The signing secret.
+    pub secret: Option<Secret>,
+    /// The secret before it, while receivers may still know no other.
+    pub retired_secret: Option<RetiredSecret>,
+    /// Does it get deliveries?
+    pub active: bool,
+    /// Why it does not, if it was not its owner's wish.
+    pub disabled_reason: Option<DisabledReason>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was changed.
+    pub updated_at: Timestamp,
+    /// Counts its changes, from 1: a change is refused if somebody else's came before it.
+    pub revision: u64,
+}
+
+/// A signing secret on its way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetiredSecret {
+    /// The secret.
+    pub secret: Secret,
+    /// Signatures are made with it before this time.
+    pub until: Timestamp,
+}
+
+/// Why an endpoint was switched off by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisabledReason {
+    /// It answered `410 Gone`.
+    Gone,
+}
+
+/// What its attempts say of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EndpointHealth {
+    /// Failed attempts since the last success.
+    pub failure_count: u64,
+    /// Attempts that succeeded, ever.
+    pub successes: u64,
+    /// Attempts that failed, ever.
+    pub failures: u64,
+    /// When the last one succeeded.
+    pub last_success_at: Option<Timestamp>,
+    /// When the last one failed.
+    pub last_failure_at: Option<Timestamp>,
+}
+
+impl Endpoint {
+    /// Is this event to be delivered here?
+    pub fn wants(&self, event: &Event) -> bool {
+        self.active
+            && self.tenant == event.tenant
+            && (self.project.is_none() || self.project == event.project)
+            && (self.events.is_empty()
+                || self
+                    .events
+                    .iter()
+                    .any(|wanted| wanted.matches(&event.event_type)))
+    }
+
+    /// The secrets to sign with at `now`, newest first.
+    pub fn signing_secrets(&self, now: Timestamp) -> impl Iterator<Item = &Secret> {
+        let retired = self
+            .retired_secret
+            .iter()
+            .filter(move |retired| retired.until > now);
+        self.secret
+            .iter()
+            .chain(retired.map(|retired| &retired.secret))
+    }
+}

@@ -1,0 +1,68 @@
+//! Every bound in one place, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Largest event accepted, in bytes of its JSON `data`. What a broker carries without trouble.
+pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// Events in one batch request.
+pub const BATCH_EVENTS_MAX: usize = 10_000;
+/// Largest batch request, in bytes.
+pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Endpoints of one tenant: a worker holds all of them in memory while it serves the tenant.
+pub const ENDPOINTS_PER_TENANT_MAX: usize = 10_000;
+/// Retries that one schedule may hold.
+pub const RETRIES_MAX: usize = 30;
+/// Longest wait between two attempts. The delay queues reach 12 days; state is kept for 7.
+pub const RETRY_WAIT_MAX: Duration = Duration::from_hours(72);
+/// Shortest and longest time that one attempt may take, body included.
+pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// See [`TIMEOUT_MIN`].
+pub const TIMEOUT_MAX: Duration = Duration::from_mins(2);
+/// What a worker's lease on a delivery lasts beyond the endpoint's time-out: time to settle.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(20);
+/// `Retry-After` is honoured up to this.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
+/// Custom headers of one endpoint.
+pub const HEADERS_MAX: usize = 20;
+/// Length of one custom header's value, in bytes.
+pub const HEADER_VALUE_BYTES_MAX: usize = 4096;
+/// Length of an endpoint's URL, in bytes.
+pub const URL_BYTES_MAX: usize = 2048;
+/// Subscription patterns of one endpoint.
+pub const SUBSCRIPTIONS_MAX: usize = 100;
+/// Length of an endpoint's display name, in characters.
+pub const NAME_CHARS_MAX: usize = 200;
+/// Length of a secret or an authentication token, in bytes.
+pub const SECRET_BYTES_MAX: usize = 512;
+/// Response bytes read from an endpoint; past that the connection is dropped.
+pub const RESPONSE_BYTES_MAX: usize = 64 * 1024;
+/// Response bytes kept with an attempt.
+pub const RESPONSE_KEPT_BYTES_MAX: usize = 4096;
+/// Attempts kept per endpoint.
+pub const ATTEMPTS_KEPT_MAX: usize = 100;
+/// Attempts that a delivery carries in its own history.
+pub const HISTORY_MAX: usize = RETRIES_MAX + 1;
+/// Length of an error text kept with an attempt, in bytes.
+pub const ERROR_BYTES_MAX: usize = 300;
+/// Items on one page of a list.
+pub const PAGE_ITEMS_MAX: usize = 200;
+/// Requests in flight to one endpoint from one worker.
+pub const IN_FLIGHT_MAX: u32 = 1000;
+/// Dead-letter ids that one filter may name.
+pub const FILTER_IDS_MAX: usize = 1000;
+
+const _: () = assert!(
+    TIMEOUT_MAX.as_secs() + LEASE_MARGIN.as_secs() < 30 * 60,
+    "a lease must end far below the broker's consumer time-out of 30 minutes"
+);
+const _: () = assert!(
+    RESPONSE_KEPT_BYTES_MAX <= RESPONSE_BYTES_MAX,
+    "kept is part of read"
+);
+
+/// Cuts a text to at most `bytes_max` bytes, at a character's border.
+#[must_use]
+pub fn cut(text: &str, bytes_max: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes_max))
+        .unwrap_or(text)
+}

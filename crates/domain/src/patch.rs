@@ -1,0 +1,391 @@
+//! What callers may say of an endpoint: to create it, or to change it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::profile::InvalidHeader;
+use crate::{
+    Auth, BodyShape, Endpoint, EndpointId, EndpointUrl, HeaderName, InvalidUrl, Method, Profile,
+    ProjectId, Rate, RetrySchedule, Secret, Settings, Signature, Subscription, TenantId, Timestamp,
+    duration_text, limits,
+};
+
+/// The fields of an endpoint that callers set. An absent field keeps what is there (on creation:
+/// what the profile says); `null` clears a field that can be empty.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::option_option,
+    reason = "absent and null mean different things (RFC 7396)"
+)]
+pub struct EndpointPatch {
+    url: Option<String>,
+    profile: Option<Profile>,
+    #[serde(deserialize_with = "nullable")]
+    name: Option<Option<String>>,
+    #[serde(deserialize_with = "nullable")]
+    project: Option<Option<ProjectId>>,
+    events: Option<Vec<Subscription>>,
+    #[serde(deserialize_with = "secret")]
+    secret: Option<Secret>,
+    auth: Option<AuthPatch>,
+    method: Option<Method>,
+    headers: Option<BTreeMap<String, String>>,
+    body: Option<BodyShape>,
+    signature: Option<Signature>,
+    #[serde(deserialize_with = "nullable")]
+    accept: Option<Option<String>>,
+    #[serde(deserialize_with = "nullable")]
+    event_header: Option<Option<HeaderName>>,
+    #[serde(deserialize_with = "nullable")]
+    idempotency_header: Option<Option<HeaderName>>,
+    timeout: Option<DurationText>,
+    retry: Option<RetryPatch>,
+    #[serde(deserialize_with = "nullable")]
+    rate_limit: Option<Option<Rate>>,
+    max_in_flight: Option<u32>,
+    require_https: Option<bool>,
+    check_reachable: Option<bool>,
+    active: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct DurationText(#[serde(with = "crate::duration::text")] Duration);
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetryPatch {
+    schedule: RetrySchedule,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum AuthPatch {
+    None {},
+    Header {
+        name: Option<HeaderName>,
+        token: String,
+    },
+    Query {
+        token: String,
+    },
+}
+
+/// Without the token.
+impl std::fmt::Debug for AuthPatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AuthPatch(…)")
+    }
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    String::deserialize(deserializer).map(|text| Some(Secret::new(text)))
+}
+
+/// Tells an absent field (`None`) from `null` (`Some(None)`).
+#[expect(
+    clippy::option_option,
+    reason = "absent and null mean different things (RFC 7396)"
+)]
+fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+/// A patch that makes no endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEndpoint {
+    /// An endpoint needs a URL.
+    #[error("url is missing")]
+    UrlMissing,
+    /// Its URL is unusable.
+    #[error(transparent)]
+    Url(#[from] InvalidUrl),
+    /// A header's name is unusable.
+    #[error(transparent)]
+    Header(#[from] InvalidHeader),
+    /// The profile, or a setting, asks for https.
+    #[error("url must be https: profile or `require_https` asks for it")]
+    HttpsRequired,
+    /// Plain http is off on this fleet.
+    #[error("url must be https: the operator does not allow http (HOOKFLEET_ALLOW_HTTP)")]
+    HttpNotAllowed,
+    /// A field has a value outside its bounds.
+    #[error("{field} is invalid: {why}")]
+    Field {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong with it and what is expected; never the value of a secret.
+        why: String,
+    },
+}
+
+fn invalid(field: &'static str, why: impl Into<String>) -> InvalidEndpoint {
+    InvalidEndpoint::Field {
+        field,
+        why: why.into(),
+    }
+}
+
+/// What the operator allows on this fleet.
+#[derive(Debug, Clone, Copy)]
+pub struct EndpointPolicy {
+    /// May a URL be plain http?
+    pub allow_http: bool,
+}
+
+impl EndpointPatch {
+    /// A new endpoint. `generate` makes a signing secret of the right form where the profile wants
+    /// one and none was given.
+    pub fn create(
+        self,
+        tenant: TenantId,
+        now: Timestamp,
+        policy: EndpointPolicy,
+        generate: impl FnOnce(&Signature) -> Secret,
+    ) -> Result<Endpoint, InvalidEndpoint> {
+        let url = self
+            .url
+            .as_deref()
+            .ok_or(InvalidEndpoint::UrlMissing)?
+            .parse::<EndpointUrl>()?;
+        let profile = self.profile.unwrap_or_default();
+        let blank = Endpoint {
+            id: EndpointId::generate(now),
+            tenant,
+            project: None,
+            name: None,
+            url,
+            profile,
+            events: Vec::new(),
+            settings: profile.settings(),
+            auth: Auth::None,
+            secret: None,
+            retired_secret: None,
+            active: true,
+            disabled_reason: None,
+            created_at: now,
+            updated_at: now,
+            revision: 0,
+        };
+        let mut endpoint = Self {
+            profile: None,
+            ..self
+        }
+        .apply(blank, now, policy)?;
+        let signs = endpoint.settings.signature != Signature::None;
+        if signs && endpoint.secret.is_none() && profile.generates_secret() {
+            endpoint.secret = Some(generate(&endpoint.settings.signature));
+        }
+        Ok(endpoint)
+    }
+
+    /// The endpoint after this change. A change of `profile` begins with that profile's settings
+    /// anew; the other fields of the same patch come on top.
+    pub fn apply(
+        self,
+        endpoint: Endpoint,
+        now: Timestamp,
+        policy: EndpointPolicy,
+    ) -> Result<Endpoint, InvalidEndpoint> {
+        let mut endpoint = endpoint;
+        if let Some(profile) = self.profile {
+            endpoint.profile = profile;
+            endpoint.settings = profile.settings();
+        }
+        if let Some(url) = &self.url {
+            endpoint.url = url.parse()?;
+        }
+        if let Some(active) = self.active {
+            endpoint.active = active;
+            endpoint.disabled_reason = None;
+        }
+        set(&mut endpoint.name, self.name.clone());
+        set(&mut endpoint.project, self.project.clone());
+        set(&mut endpoint.events, self.events.clone());
+        if let Some(secret) = &self.secret {
+            endpoint.secret = Some(checked_secret("secret", secret.expose())?);
+            endpoint.retired_secret = None;
+        }
+        if let Some(auth) = self.auth.clone() {
+            endpoint.auth = auth.check()?;
+        }
+        self.apply_settings(&mut endpoint.settings)?;
+        endpoint.revision += 1;
+        endpoint.updated_at = now;
+        check(&endpoint, policy)?;
+        Ok(endpoint)
+    }
+
+    fn apply_settings(self, settings: &mut Settings) -> Result<(), InvalidEndpoint> {
+        if let Some(headers) = self.headers {
+            settings.headers = checked_headers(headers)?;
+        }
+        set(&mut settings.method, self.method);
+        set(&mut settings.body, self.body);
+        set(&mut settings.signature, self.signature);
+        set(&mut settings.accept, self.accept);
+        set(&mut settings.event_header, self.event_header);
+        set(&mut settings.idempotency_header, self.idempotency_header);
+        set(&mut settings.timeout, self.timeout.map(|text| text.0));
+        set(&mut settings.retry, self.retry.map(|retry| retry.schedule));
+        set(&mut settings.rate_limit, self.rate_limit);
+        set(&mut settings.max_in_flight, self.max_in_flight);
+        set(&mut settings.require_https, self.require_https);
+        set(&mut settings.check_reachable, self.check_reachable);
+        Ok(())
+    }
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+impl AuthPatch {
+    fn check(self) -> Result<Auth, InvalidEndpoint> {
+        Ok(match self {
+            Self::None {} => Auth::None,
+            Self::Query { token } => Auth::Query {
+                token: checked_secret("auth.token", &token)?,
+            },
+            Self::Header { name, token } => {
+                let name = match name {
+                    Some(name) => name,
+                    None => "Authorization".parse()?,
+                };
+                refuse_reserved("auth.name", &name)?;
+                Auth::Header {
+                    name,
+                    token: checked_secret("auth.token", &token)?,
+                }
+            }
+        })
+    }
+}
+
+/// Secrets and tokens travel in headers: visible ASCII only.
+fn checked_secret(field: &'static str, text: &str) -> Result<Secret, InvalidEndpoint> {
+    let lengths = 1..=limits::SECRET_BYTES_MAX;
+    if lengths.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(Secret::new(text));
+    }
+    let max = limits::SECRET_BYTES_MAX;
+    Err(invalid(
+        field,
+        format!("expected 1 to {max} visible ASCII characters"),
+    ))
+}
+
+fn refuse_reserved(field: &'static str, name: &HeaderName) -> Result<(), InvalidEndpoint> {
+    if name.is_reserved() {
+        let why = format!("{:?} is a header that no setting may name", name.as_str());
+        return Err(invalid(field, why));
+    }
+    Ok(())
+}
+
+fn checked_headers(
+    headers: BTreeMap<String, String>,
+) -> Result<Vec<(HeaderName, String)>, InvalidEndpoint> {
+    if headers.len() > limits::HEADERS_MAX {
+        return Err(invalid(
+            "headers",
+            format!("at most {} are allowed", limits::HEADERS_MAX),
+        ));
+    }
+    let mut checked = Vec::with_capacity(headers.len());
+    for (name, value) in headers {
+        let name: HeaderName = name.parse()?;
+        refuse_reserved("headers", &name)?;
+        if name.as_str().eq_ignore_ascii_case("authorization") {
+            return Err(invalid("headers", "`Authorization` is set by `auth`"));
+        }
+        check_header_value("headers", &value)?;
+        checked.push((name, value));
+    }
+    Ok(checked)
+}
+
+fn check_header_value(field: &'static str, value: &str) -> Result<(), InvalidEndpoint> {
+    let visible = value.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    if value.len() <= limits::HEADER_VALUE_BYTES_MAX && visible {
+        return Ok(());
+    }
+    let max = limits::HEADER_VALUE_BYTES_MAX;
+    Err(invalid(
+        field,
+        format!("a value must be up to {max} visible ASCII characters"),
+    ))
+}
+
+fn check(endpoint: &Endpoint, policy: EndpointPolicy) -> Result<(), InvalidEndpoint> {
+    let settings = &endpoint.settings;
+    if !endpoint.url.is_https() {
+        if settings.require_https {
+            return Err(InvalidEndpoint::HttpsRequired);
+        }
+        if !policy.allow_http {
+            return Err(InvalidEndpoint::HttpNotAllowed);
+        }
+    }
+    if endpoint
+        .name
+        .as_ref()
+        .is_some_and(|name| name.chars().count() > limits::NAME_CHARS_MAX)
+    {
+        let why = format!("expected at most {} characters", limits::NAME_CHARS_MAX);
+        return Err(invalid("name", why));
+    }
+    if endpoint.events.len() > limits::SUBSCRIPTIONS_MAX {
+        let why = format!("expected at most {} patterns", limits::SUBSCRIPTIONS_MAX);
+        return Err(invalid("events", why));
+    }
+    if !(limits::TIMEOUT_MIN..=limits::TIMEOUT_MAX).contains(&settings.timeout) {
+        let (min, max) = (
+            duration_text(limits::TIMEOUT_MIN),
+            duration_text(limits::TIMEOUT_MAX),
+        );
+        return Err(invalid("timeout", format!("expected {min} to {max}")));
+    }
+    if !(1..=limits::IN_FLIGHT_MAX).contains(&settings.max_in_flight) {
+        let why = format!("expected 1 to {}", limits::IN_FLIGHT_MAX);
+        return Err(invalid("max_in_flight", why));
+    }
+    if let Some(accept) = &settings.accept {
+        check_header_value("accept", accept)?;
+    }
+    check_own_headers(settings)
+}
+
+/// The headers that settings name must not hide each other.
+fn check_own_headers(settings: &Settings) -> Result<(), InvalidEndpoint> {
+    let signature = match &settings.signature {
+        Signature::None | Signature::Standard => None,
+        Signature::Hex { header } | Signature::Sha256 { header } => Some(header),
+    };
+    let own = [
+        ("signature.header", signature),
+        ("event_header", settings.event_header.as_ref()),
+        ("idempotency_header", settings.idempotency_header.as_ref()),
+    ];
+    let mut seen: Vec<&HeaderName> = settings.headers.iter().map(|(name, _)| name).collect();
+    for (field, name) in own
+        .into_iter()
+        .filter_map(|(field, name)| Some((field, name?)))
+    {
+        refuse_reserved(field, name)?;
+        if seen.contains(&name) {
+            return Err(invalid(field, format!("{:?} is set twice", name.as_str())));
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

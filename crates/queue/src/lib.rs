@@ -1,0 +1,1 @@
+//! The queue port: publish, lease, settle, dead letters; its wire formats and contract tests.

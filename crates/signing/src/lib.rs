@@ -1,0 +1,1 @@
+//! Webhook signatures: make, verify, rotate. Usable alone by receivers.

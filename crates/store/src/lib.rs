@@ -1,0 +1,1 @@
+//! The store port: endpoints, deduplication, gate, failure counts, attempt log, dead-letter view; its contract tests.

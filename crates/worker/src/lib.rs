@@ -1,0 +1,1 @@
+//! Lease, fan out, gate, sign, send, judge, settle.
