@@ -30,7 +30,6 @@ pub enum Profile {
 
 /// Everything that decides how a delivery looks and when it is tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// HTTP method.
     pub method: Method,

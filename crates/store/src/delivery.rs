@@ -1,0 +1,212 @@
+//! The gate before an attempt, the record after it, and what became of an event.
+
+use async_trait::async_trait;
+use hookfleet_domain::{
+    AttemptNumber, AttemptRecord, EndpointId, Event, EventId, EventType, Generation, ProjectId,
+    TenantId, Timestamp, WorkerId,
+};
+
+use crate::StoreError;
+
+/// A worker before the gate, with one attempt to make.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The event.
+    pub event: EventId,
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// The delivery's generation.
+    pub generation: Generation,
+    /// The attempt that is due.
+    pub attempt: AttemptNumber,
+    /// Who wants to make it.
+    pub owner: WorkerId,
+    /// Until when it will have made it, or have died.
+    pub lease_until: Timestamp,
+}
+
+/// What the gate says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passage {
+    /// Make the attempt; it is leased to you.
+    Go,
+    /// This attempt was settled already, or its delivery was begun anew: nothing is left to do.
+    Skip,
+    /// Not now: come again at this time.
+    Wait {
+        /// When.
+        until: Timestamp,
+        /// Why.
+        reason: WaitReason,
+    },
+}
+
+/// Why a delivery waits without an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitReason {
+    /// Another worker is making this attempt, as far as is known.
+    Leased,
+}
+
+impl WaitReason {
+    /// A name for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Leased => "leased",
+        }
+    }
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Its first attempt is to come, or under way.
+    Pending,
+    /// It succeeded.
+    Delivered,
+    /// An attempt failed; the next one is to come.
+    Retrying,
+    /// It was given up, and lies in the dead letters.
+    Dead,
+    /// It was given up, and an operator threw it away.
+    Discarded,
+}
+
+impl Stage {
+    /// The name that callers see.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Retrying => "retrying",
+            Self::Dead => "dead",
+            Self::Discarded => "discarded",
+        }
+    }
+
+    /// The stage of that name.
+    pub fn from_label(label: &str) -> Option<Self> {
+        [
+            Self::Pending,
+            Self::Delivered,
+            Self::Retrying,
+            Self::Dead,
+            Self::Discarded,
+        ]
+        .into_iter()
+        .find(|stage| stage.label() == label)
+    }
+}
+
+/// An attempt that was made, with what follows from it already durable in the queue.
+#[derive(Debug, Clone)]
+pub struct Settlement<'a> {
+    /// Whose event it is.
+    pub event: &'a Event,
+    /// The endpoint.
+    pub endpoint: &'a EndpointId,
+    /// The delivery's generation.
+    pub generation: Generation,
+    /// What the attempt met; none: it was given up without one.
+    pub attempt: Option<&'a AttemptRecord>,
+    /// Where the delivery stands now.
+    pub stage: Stage,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What a record changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// `false`: this attempt had been recorded before, and was not counted again.
+    pub first: bool,
+    /// Failed attempts of the endpoint since its last success.
+    pub failure_count: u64,
+}
+
+/// How far one delivery of an event has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// To whom.
+    pub endpoint: EndpointId,
+    /// Where it stands.
+    pub stage: Stage,
+    /// Attempts made in its newest generation.
+    pub attempts: u32,
+    /// The last answer's status, if there was one.
+    pub http_status: Option<u16>,
+    /// How often it was begun anew.
+    pub generation: Generation,
+    /// When it was last heard of.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventStatus {
+    /// The event.
+    pub id: EventId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What it is about.
+    pub event_type: EventType,
+    /// The part of the tenant that it belongs to.
+    pub project: Option<ProjectId>,
+    /// When it happened.
+    pub timestamp: Timestamp,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// Was it fanned out? Until then its deliveries are not known.
+    pub fanned_out: bool,
+    /// Its deliveries.
+    pub deliveries: Vec<Progress>,
+}
+
+/// The gate, the record, and what became of events. All of it expires.
+#[async_trait]
+pub trait DeliveryStore: Send + Sync {
+    /// Remembers an event; with `endpoints`, that these are its deliveries (in addition to those
+    /// remembered before).
+    async fn remember_event(
+        &self,
+        event: &Event,
+        endpoints: Option<&[EndpointId]>,
+    ) -> Result<(), StoreError>;
+
+    /// What became of an event; `None`: not known, or forgotten.
+    async fn event_status(
+        &self,
+        tenant: &TenantId,
+        id: &EventId,
+    ) -> Result<Option<EventStatus>, StoreError>;
+
+    /// Asks the gate, for all entries in one round trip; answers stand in their order.
+    ///
+    /// An attempt leased by another owner whose lease has not ended is [`Passage::Wait`], unless
+    /// that owner is known to be gone ([`Self::still_alive`]).
+    async fn enter(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Passage>, StoreError>;
+
+    /// Records an attempt as settled: the endpoint's counters, its attempt log, the delivery's
+    /// stage. The same attempt again is not counted again. A success always settles its delivery.
+    async fn record(&self, settlement: &Settlement<'_>) -> Result<Recorded, StoreError>;
+
+    /// A dead delivery was begun anew under this generation; an older one changes nothing.
+    async fn reopen(
+        &self,
+        event: &EventId,
+        endpoint: &EndpointId,
+        generation: Generation,
+    ) -> Result<(), StoreError>;
+
+    /// A dead delivery was thrown away.
+    async fn discard(
+        &self,
+        event: &EventId,
+        endpoint: &EndpointId,
+        generation: Generation,
+    ) -> Result<(), StoreError>;
+
+    /// A worker's sign of life, to be given every second or so: leases of a worker that gave none
+    /// for some seconds can be taken over before they end.
+    async fn still_alive(&self, worker: &WorkerId) -> Result<(), StoreError>;
+}

@@ -1,0 +1,88 @@
+//! Registered endpoints and what their attempts say of them.
+
+use async_trait::async_trait;
+use hookfleet_domain::{
+    AttemptRecord, DisabledReason, Endpoint, EndpointHealth, EndpointId, TenantId, Timestamp,
+};
+
+use crate::StoreError;
+
+/// What became of a write that must not overwrite somebody else's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// Written.
+    Yes,
+    /// Somebody else's change came first: read again.
+    Conflict,
+    /// There is no such endpoint.
+    Missing,
+    /// The tenant has as many endpoints as it may have
+    /// ([`hookfleet_domain::limits::ENDPOINTS_PER_TENANT_MAX`]).
+    Full,
+}
+
+/// Registered endpoints.
+#[async_trait]
+pub trait EndpointStore: Send + Sync {
+    /// Adds a new endpoint: [`Written::Yes`] or [`Written::Full`].
+    async fn add_endpoint(&self, endpoint: &Endpoint) -> Result<Written, StoreError>;
+
+    /// Replaces the endpoint whose revision is one below: [`Written::Yes`], [`Written::Conflict`] or
+    /// [`Written::Missing`].
+    async fn replace_endpoint(&self, endpoint: &Endpoint) -> Result<Written, StoreError>;
+
+    /// Removes an endpoint with its health and its attempts; `false`: there was none.
+    async fn remove_endpoint(&self, tenant: &TenantId, id: &EndpointId)
+    -> Result<bool, StoreError>;
+
+    /// One endpoint.
+    async fn endpoint(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+    ) -> Result<Option<Endpoint>, StoreError>;
+
+    /// Every endpoint of a tenant, in the order of their ids (which is that of their creation).
+    async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError>;
+
+    /// Switches an endpoint off, if it is there and on; `true`: it was. Announced like any change.
+    async fn disable_endpoint(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+        reason: DisabledReason,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// What their attempts say of these endpoints, in the same order.
+    async fn endpoint_health(&self, ids: &[EndpointId]) -> Result<Vec<EndpointHealth>, StoreError>;
+
+    /// An endpoint's attempts, newest first, at most `limit` of them.
+    async fn attempts(
+        &self,
+        id: &EndpointId,
+        limit: usize,
+    ) -> Result<Vec<AttemptRecord>, StoreError>;
+
+    /// Listens to changes of endpoints from now on.
+    async fn changes(&self) -> Result<Box<dyn Changes>, StoreError>;
+}
+
+/// A change that makes cached endpoints stale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Endpoints of this tenant were written.
+    Tenant(TenantId),
+    /// Changes may have been missed: anything may be stale.
+    Anything,
+}
+
+/// A subscription to changes.
+#[async_trait]
+pub trait Changes: Send {
+    /// The next change, waiting for one as long as it takes. Connects again by itself, and then says
+    /// [`Change::Anything`].
+    ///
+    /// Cancel-safe: a dropped call loses nothing.
+    async fn next(&mut self) -> Change;
+}

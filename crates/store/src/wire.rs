@@ -1,0 +1,222 @@
+//! Stored records, in one place: an endpoint with its secrets sealed.
+//!
+//! Records carry no version: a field that is added later has a default, and a field that is no
+//! longer known is ignored, so that workers of two releases can share a store during an update.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use hookfleet_domain::{
+    Auth, DisabledReason, Endpoint, EndpointId, HeaderName, Profile, ProjectId, RetiredSecret,
+    Secret, Settings, Subscription, TenantId, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Sealer, StoreError};
+
+#[derive(Serialize, Deserialize)]
+struct StoredEndpoint {
+    id: EndpointId,
+    tenant: TenantId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    project: Option<ProjectId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    url: String,
+    profile: Profile,
+    events: Vec<Subscription>,
+    settings: Settings,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auth: Option<StoredAuth>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retired_secret: Option<StoredRetired>,
+    active: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    disabled_reason: Option<DisabledReason>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    revision: u64,
+}
+
+/// Without a header's name, the token travels in the query.
+#[derive(Serialize, Deserialize)]
+struct StoredAuth {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    header: Option<HeaderName>,
+    token: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRetired {
+    secret: String,
+    until: Timestamp,
+}
+
+/// Writes an endpoint, secrets sealed.
+pub fn encode_endpoint(sealer: &Sealer, endpoint: &Endpoint) -> Result<Vec<u8>, StoreError> {
+    let unwritable = |why: String| StoreError::Corrupt {
+        key: endpoint.id.to_string(),
+        why,
+    };
+    let seal = |field: &str, secret: &Secret| {
+        let bytes = sealer.seal(&record_name(&endpoint.id, field), secret);
+        sealed
+            .map(|bytes| BASE64.encode(bytes))
+            .map_err(|error| unwritable(error.to_string()))
+    };
+    let auth = match &endpoint.auth {
+        Auth::None => None,
+        Auth::Header { name, token } => Some(StoredAuth {
+            header: Some(name.clone()),
+            token: seal("auth", token)?,
+        }),
+        Auth::Query { token } => Some(StoredAuth {
+            header: None,
+            token: seal("auth", token)?,
+        }),
+    };
+    let retired_secret = match &endpoint.retired_secret {
+        None => None,
+        Some(retired) => Some(StoredRetired {
+            secret: seal("secret", &retired.secret)?,
+            until: retired.until,
+        }),
+    };
+    let secret = endpoint
+        .secret
+        .as_ref()
+        .map(|secret| seal("secret", secret))
+        .transpose()?;
+    let stored = StoredEndpoint {
+        id: endpoint.id.clone(),
+        tenant: endpoint.tenant.clone(),
+        project: endpoint.project.clone(),
+        name: endpoint.name.clone(),
+        url: endpoint.url.to_string(),
+        profile: endpoint.profile,
+        events: endpoint.events.clone(),
+        settings: endpoint.settings.clone(),
+        auth,
+        secret,
+        retired_secret,
+        active: endpoint.active,
+        disabled_reason: endpoint.disabled_reason,
+        created_at: endpoint.created_at,
+        updated_at: endpoint.updated_at,
+        revision: endpoint.revision,
+    };
+    serde_json::to_vec(&stored).map_err(|error| unwritable(error.to_string()))
+}
+
+/// Reads an endpoint and opens its secrets. `key` names the record in errors.
+pub fn decode_endpoint(sealer: &Sealer, key: &str, bytes: &[u8]) -> Result<Endpoint, StoreError> {
+    let corrupt = |why: String| StoreError::Corrupt {
+        key: key.to_owned(),
+        why,
+    };
+    let stored: StoredEndpoint =
+        serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+    let open = |field: &str, sealed: &str| {
+        let bytes = BASE64
+            .decode(sealed)
+            .map_err(|error| corrupt(error.to_string()))?;
+        let opened = sealer.open(&record_name(&stored.id, field), &bytes);
+        opened.map_err(|error| corrupt(error.to_string()))
+    };
+    let auth = match &stored.auth {
+        None => Auth::None,
+        Some(StoredAuth {
+            header: Some(name),
+            token,
+        }) => Auth::Header {
+            name: name.clone(),
+            token: open("auth", token)?,
+        },
+        Some(StoredAuth {
+            header: None,
+            token,
+        }) => Auth::Query {
+            token: open("auth", token)?,
+        },
+    };
+    let retired_secret = match &stored.retired_secret {
+        None => None,
+        Some(retired) => Some(RetiredSecret {
+            secret: open("secret", &retired.secret)?,
+            until: retired.until,
+        }),
+    };
+    let secret = stored
+        .secret
+        .as_deref()
+        .map(|sealed| open("secret", sealed))
+        .transpose()?;
+    Ok(Endpoint {
+        url: stored
+            .url
+            .parse()
+            .map_err(|_| corrupt("its url is invalid".to_owned()))?,
+        id: stored.id,
+        tenant: stored.tenant,
+        project: stored.project,
+        name: stored.name,
+        profile: stored.profile,
+        events: stored.events,
+        settings: stored.settings,
+        auth,
+        secret,
+        retired_secret,
+        active: stored.active,
+        disabled_reason: stored.disabled_reason,
+        created_at: stored.created_at,
+        updated_at: stored.updated_at,
+        revision: stored.revision,
+    })
+}
+
+fn record_name(id: &EndpointId, field: &str) -> String {
+    format!("{id}/{field}")
+}
+
+#[cfg(test)]
+mod tests {
+    use hookfleet_domain::{EndpointPatch, EndpointPolicy};
+
+    use super::*;
+
+    #[test]
+    fn an_endpoint_comes_back_and_its_secrets_lie_sealed() {
+        let sealer = Sealer::new(&Secret::new("1".repeat(64))).unwrap();
+        let patch: EndpointPatch = serde_json::from_str(
+            r#"{"url":"https://a.example/","secret":"hush-1","events":["a.*"],"name":"one",
+                "auth":{"type":"header","name":"X-API-Key","token":"hush-2"}}"#,
+        )
+        .unwrap();
+        let now = Timestamp::from_unix_ms(1);
+        let policy = EndpointPolicy { allow_http: false };
+        let mut endpoint = patch
+            .create("acme".parse().unwrap(), now, policy, |_| unreachable!())
+            .unwrap();
+        endpoint.retired_secret = Some(RetiredSecret {
+            secret: Secret::new("hush-3"),
+            until: now,
+        });
+
+        let bytes = encode_endpoint(&sealer, &endpoint).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("hush"));
+        let read = decode_endpoint(&sealer, "k", &bytes).unwrap();
+        assert_eq!(read.auth, endpoint.auth);
+        assert_eq!(read.secret, endpoint.secret);
+        assert_eq!(read.retired_secret, endpoint.retired_secret);
+        assert_eq!(read.settings, endpoint.settings);
+        assert_eq!(read.url, endpoint.url);
+
+        let other = Sealer::new(&Secret::new("2".repeat(64))).unwrap();
+        let error = decode_endpoint(&other, "k", &bytes).unwrap_err();
+        assert!(
+            error.to_string().contains("HOOKFLEET_MASTER_KEY"),
+            "{error}"
+        );
+    }
+}
