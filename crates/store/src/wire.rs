@@ -61,7 +61,7 @@ pub fn encode_endpoint(sealer: &Sealer, endpoint: &Endpoint) -> Result<Vec<u8>, 
     };
     let seal = |field: &str, secret: &Secret| {
         let bytes = sealer.seal(&record_name(&endpoint.id, field), secret);
-        sealed
+        bytes
             .map(|bytes| BASE64.encode(bytes))
             .map_err(|error| unwritable(error.to_string()))
     };
