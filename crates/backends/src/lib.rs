@@ -1,1 +1,10 @@
 //! RabbitMQ and Redis behind the two ports.
+//!
+//! Only the binary and the end-to-end tests name this crate; everything above the ports is the same
+//! code over any backend.
+
+pub mod rabbitmq;
+pub mod redis;
+mod retry;
+
+pub use retry::Pauses;

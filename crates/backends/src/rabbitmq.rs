@@ -1,0 +1,176 @@
+//! The queue port over RabbitMQ 3.10 to 4.x.
+//!
+//! A supervisor keeps one [`Link`] up. When it breaks, publishing and leasing fail with
+//! [`QueueError::Unavailable`] until the supervisor has connected and declared everything again;
+//! whatever was leased and not settled is handed out again by the broker. lapin's own recovery is
+//! off: a confirm that is lost with its connection must become an error, so that its message is
+//! published again under the same id.
+
+mod errors;
+mod inspect;
+mod leases;
+mod link;
+mod pass;
+mod publish;
+mod topology;
+mod values;
+mod version;
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hookfleet_domain::Clock;
+use hookfleet_queue::{Leases, Outgoing, Pass, Queue, QueueError, Readiness};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::Pauses;
+use link::Link;
+
+pub use inspect::{Finding, inspect};
+pub use link::RabbitOptions;
+pub use topology::Archive;
+
+/// How often the supervisor looks whether the link is still up.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A queue on RabbitMQ.
+pub struct RabbitQueue {
+    state: watch::Receiver<State>,
+    clock: Arc<dyn Clock>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+#[derive(Clone)]
+enum State {
+    Up(Arc<Link>),
+    Down(String),
+}
+
+impl RabbitQueue {
+    /// Connects once, and then stays connected until [`Self::close`]. An error of this first time is
+    /// the caller's to handle: wait and call again, or, if it is [`QueueError::Refused`], give up.
+    pub async fn connect(
+        options: RabbitOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, QueueError> {
+        let link = Link::connect(&options).await?;
+        let (sender, state) = watch::channel(State::Up(link));
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        tasks.spawn(supervise(options, sender, stop.clone()));
+        Ok(Self {
+            state,
+            clock,
+            tasks,
+            stop,
+        })
+    }
+
+    /// Closes the connections. Unsettled leases go back to the queue.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn link(&self) -> Result<Arc<Link>, QueueError> {
+        match &*self.state.borrow() {
+            State::Up(link) if link.is_up() => Ok(Arc::clone(link)),
+            State::Up(_) => Err(QueueError::Unavailable("the connection broke".to_owned())),
+            State::Down(why) => Err(QueueError::Unavailable(why.clone())),
+        }
+    }
+}
+
+async fn supervise(options: RabbitOptions, state: watch::Sender<State>, stop: CancellationToken) {
+    let mut pauses = Pauses::new();
+    while let Some(pause) = next_look(&state, &mut pauses, &stop).await {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(pause) => {}
+        }
+        match Link::connect(&options).await {
+            Ok(link) => {
+                tracing::info!("connected to the broker again");
+                pauses.reset();
+                state.send_replace(State::Up(link));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no connection to the broker, trying again");
+                state.send_replace(State::Down(error.to_string()));
+            }
+        }
+    }
+    let link = match &*state.borrow() {
+        State::Up(link) => Some(Arc::clone(link)),
+        State::Down(_) => None,
+    };
+    if let Some(link) = link {
+        link.close().await;
+    }
+}
+
+/// Waits until the link is down, and tells how long to pause before connecting; `None`: stop.
+async fn next_look(
+    state: &watch::Sender<State>,
+    pauses: &mut Pauses,
+    stop: &CancellationToken,
+) -> Option<Duration> {
+    loop {
+        let broken = match &*state.borrow() {
+            State::Up(link) if link.is_up() => None,
+            State::Up(link) => Some(Arc::clone(link)),
+            State::Down(_) => return Some(pauses.next_pause()),
+        };
+        if let Some(link) = broken {
+            tracing::warn!("the connection to the broker broke");
+            state.send_replace(State::Down("the connection broke".to_owned()));
+            link.close().await;
+            return Some(pauses.next_pause());
+        }
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+#[async_trait]
+impl Queue for RabbitQueue {
+    async fn publish(&self, message: Outgoing<'_>) -> Result<(), QueueError> {
+        let link = self.link()?;
+        publish::publish(&link, message).await
+    }
+
+    async fn leases(&self, prefetch: u16) -> Result<Box<dyn Leases>, QueueError> {
+        let clock = Arc::clone(&self.clock);
+        let link = self.link()?;
+        let leases = leases::RabbitLeases::begin(&link, prefetch, clock, &self.tasks).await?;
+        Ok(Box::new(leases))
+    }
+
+    async fn pass(&self) -> Result<Box<dyn Pass>, QueueError> {
+        let clock = Arc::clone(&self.clock);
+        let link = self.link()?;
+        let pass = pass::RabbitPass::begin(&link, clock, &self.tasks).await?;
+        Ok(Box::new(pass))
+    }
+
+    fn readiness(&self) -> Readiness {
+        match self.link() {
+            Ok(link) if link.is_blocked() => Readiness::Blocked(publish::BLOCKED.to_owned()),
+            Ok(_) => Readiness::Ready,
+            Err(error) => Readiness::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// The partition of whatever has this id.
+fn partition(id: &impl Hash, partitions: u16) -> u16 {
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
+    u16::try_from(hash % u64::from(partitions.max(1))).unwrap_or(0)
+}

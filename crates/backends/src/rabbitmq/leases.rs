@@ -1,0 +1,200 @@
+//! Leasing: consumers on every partition, bounded by prefetch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, SelectAll};
+use hookfleet_domain::{Clock, Timestamp};
+use hookfleet_queue::{Lease, Leases, QueueError, Receipt, Settle, wire};
+
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Acker, BasicProperties, Channel};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use super::errors::queue_error;
+use super::link::Link;
+use super::publish::{ACCEPTED_AT, TRACEPARENT};
+use super::topology;
+use super::values::{header, integer, text};
+
+/// How long closing waits for what was already on its way to us.
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Event,
+    Delivery,
+}
+
+/// An intake on all partitions.
+pub struct RabbitLeases {
+    channel: Arc<Channel>,
+    tags: Vec<ShortString>,
+    messages: SelectAll<BoxStream<'static, (Kind, lapin::Result<Delivery>)>>,
+    clock: Arc<dyn Clock>,
+    tasks: TaskTracker,
+}
+
+impl RabbitLeases {
+    /// Subscribes, each queue with a prefetch of its own.
+    pub async fn begin(
+        link: &Link,
+        prefetch: u16,
+        clock: Arc<dyn Clock>,
+        tasks: &TaskTracker,
+    ) -> Result<Self, QueueError> {
+        let channel = link
+            .consuming
+            .create_channel()
+            .await
+            .map_err(|e| queue_error(&e))?;
+        let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
+        qos.await.map_err(|error| queue_error(&error))?;
+        let mut leases = Self {
+            channel: Arc::new(channel),
+            tags: Vec::new(),
+            messages: SelectAll::new(),
+            clock,
+            tasks: tasks.clone(),
+        };
+        for partition in 0..link.shape.partitions {
+            leases
+                .subscribe(topology::deliveries_queue(partition), Kind::Delivery)
+                .await?;
+            leases
+                .subscribe(topology::events_queue(partition), Kind::Event)
+                .await?;
+        }
+        Ok(leases)
+    }
+
+    async fn subscribe(&mut self, queue: String, kind: Kind) -> Result<(), QueueError> {
+        let options = BasicConsumeOptions::default();
+        let none = FieldTable::default();
+        let subscribed = self
+            .channel
+            .basic_consume(queue.into(), "".into(), options, none);
+        let consumer = subscribed.await.map_err(|error| queue_error(&error))?;
+        self.tags.push(consumer.tag());
+        self.messages
+            .push(consumer.map(move |message| (kind, message)).boxed());
+        Ok(())
+    }
+
+    fn lease(&self, kind: Kind, delivery: Delivery) -> Lease {
+        let receipt = RabbitReceipt {
+            acker: delivery.acker,
+            channel: Arc::clone(&self.channel),
+            tasks: self.tasks.clone(),
+        };
+        Lease {
+            redeliveries: redeliveries(&delivery.properties, delivery.redelivered),
+            message: match kind {
+                Kind::Event => {
+                    let envelope = envelope(&delivery.properties, self.clock.now());
+                    wire::decode_event(delivery.data, envelope)
+                }
+                Kind::Delivery => wire::decode_delivery(delivery.data),
+            },
+            receipt: Receipt::new(receipt),
+        }
+    }
+}
+
+#[async_trait]
+impl Leases for RabbitLeases {
+    async fn next(&mut self) -> Result<Lease, QueueError> {
+        match self.messages.next().await {
+            Some((kind, Ok(delivery))) => Ok(self.lease(kind, delivery)),
+            Some((_, Err(error))) => Err(queue_error(&error)),
+            None => Err(QueueError::Unavailable(
+                "the broker ended our consumers".to_owned(),
+            )),
+        }
+    }
+
+    async fn close(mut self: Box<Self>) {
+        for tag in &self.tags {
+            let cancelled = self
+                .channel
+                .basic_cancel(tag.clone(), BasicCancelOptions::default());
+            if let Err(error) = cancelled.await {
+                tracing::debug!(%error, "a consumer was gone before we cancelled it");
+                return;
+            }
+        }
+        // What was fetched and not handed out: dropping its receipt gives it back.
+        let give_back = async {
+            while let Some((kind, message)) = self.messages.next().await {
+                if let Ok(delivery) = message {
+                    drop(self.lease(kind, delivery));
+                }
+            }
+        };
+        if timeout(CLOSE_WAIT_MAX, give_back).await.is_err() {
+            tracing::warn!("the broker did not end our consumers in time");
+        }
+    }
+}
+
+/// Settles one delivery. Holds its channel: a channel without a holder is closed.
+pub struct RabbitReceipt {
+    pub acker: Acker,
+    pub channel: Arc<Channel>,
+    pub tasks: TaskTracker,
+}
+
+#[async_trait]
+impl Settle for RabbitReceipt {
+    async fn settle(self: Box<Self>) -> Result<(), QueueError> {
+        let acked = self.acker.ack(BasicAckOptions::default()).await;
+        acked.map(|_| ()).map_err(|error| queue_error(&error))
+    }
+
+    fn give_back(self: Box<Self>) {
+        // Without a runtime the process is ending, and the broker takes everything back anyway.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let tasks = self.tasks.clone();
+        let nack = async move {
+            let options = BasicNackOptions {
+                requeue: true,
+                ..Default::default()
+            };
+            if let Err(error) = self.acker.nack(options).await {
+                tracing::debug!(%error, "a message could not be given back: its channel is gone");
+            }
+            drop(self.channel);
+        };
+        drop(tasks.spawn_on(nack, &runtime));
+    }
+}
+
+/// Quorum queues count returns in `x-delivery-count`.
+fn redeliveries(properties: &BasicProperties, redelivered: bool) -> u32 {
+    let count = header(properties, "x-delivery-count").and_then(integer);
+    count
+        .and_then(|count| u32::try_from(count).ok())
+        .unwrap_or(u32::from(redelivered))
+}
+
+/// What travels beside an event's body. What cannot be read there is ignored.
+fn envelope(properties: &BasicProperties, now: Timestamp) -> wire::Envelope {
+    let key = properties.message_id().as_ref();
+    let trace = header(properties, TRACEPARENT).and_then(text);
+    let accepted_at = header(properties, ACCEPTED_AT).and_then(integer);
+    wire::Envelope {
+        idempotency_key: key.and_then(|key| key.as_str().parse().ok()),
+        trace: trace.and_then(|text| text.parse().ok()),
+        accepted_at: accepted_at.map_or(now, Timestamp::from_unix_ms),
+    }
+}

@@ -1,0 +1,208 @@
+//! One live link to the broker: a connection to publish on, a connection to consume on. The broker
+//! stops reading from a connection that publishes while it is short of memory or disk; on the
+//! other one, consumers go on settling.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookfleet_domain::Secret;
+use hookfleet_queue::QueueError;
+use lapin::options::{
+    ConfirmSelectOptions, ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties};
+use tokio::time::timeout;
+
+use super::errors::queue_error;
+use super::topology::{Archive, Declaration, Shape, declarations};
+use super::version::Version;
+
+/// A broker that does not answer is noticed after two of these.
+const HEARTBEAT_S: u16 = 10;
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Where the broker is and what it is to look like.
+#[derive(Debug, Clone)]
+pub struct RabbitOptions {
+    /// `amqp://user:password@host:5672/vhost`, or `amqps`.
+    pub url: Secret,
+    /// Queues of each kind over which work is spread; from 1.
+    pub partitions: u16,
+    /// Is everything kept a while for resending?
+    pub archive: Option<Archive>,
+    /// The connections' name, as the broker's operators see it.
+    pub name: String,
+}
+
+/// A live link.
+pub struct Link {
+    publishing: Connection,
+    /// Where consumers open channels of their own.
+    pub consuming: Connection,
+    /// In confirm mode; everybody publishes on it at once.
+    pub publisher: Channel,
+    /// The server's version and what was declared there.
+    pub shape: Shape,
+}
+
+impl Link {
+    /// Connects, and declares the topology.
+    pub async fn connect(options: &RabbitOptions) -> Result<Arc<Self>, QueueError> {
+        match timeout(CONNECT_WAIT_MAX, Self::try_connect(options)).await {
+            Ok(link) => link.map(Arc::new),
+            Err(_) => Err(QueueError::Unavailable(
+                "the broker does not answer".to_owned(),
+            )),
+        }
+    }
+
+    async fn try_connect(options: &RabbitOptions) -> Result<Self, QueueError> {
+        let uri = uri(options)?;
+        let shape = Shape {
+            version: Version::ask(&uri).await?,
+            partitions: options.partitions,
+            archive: options.archive.clone(),
+        };
+        let publishing = open(&uri, &format!("{} publishing", options.name)).await?;
+        let consuming = open(&uri, &format!("{} consuming", options.name)).await?;
+        let publisher = publishing
+            .create_channel()
+            .await
+            .map_err(|e| queue_error(&e))?;
+        for declaration in declarations(&shape) {
+            declare(&publisher, &declaration).await?;
+        }
+        let select = publisher.confirm_select(ConfirmSelectOptions::default());
+        select.await.map_err(|error| queue_error(&error))?;
+        Ok(Self {
+            publishing,
+            consuming,
+            publisher,
+            shape,
+        })
+    }
+
+    /// Is everything of it still up?
+    pub fn is_up(&self) -> bool {
+        self.publishing.status().connected()
+            && self.consuming.status().connected()
+            && self.publisher.status().connected()
+    }
+
+    /// Does the broker take nothing in?
+    pub fn is_blocked(&self) -> bool {
+        self.publishing.status().blocked()
+    }
+
+    /// Closes both connections.
+    pub async fn close(&self) {
+        for connection in [&self.consuming, &self.publishing] {
+            let closed = connection.close(200, "bye".into());
+            if let Ok(Err(error)) = timeout(Duration::from_secs(2), closed).await {
+                tracing::debug!(%error, "a connection was closed before we closed it");
+            }
+        }
+    }
+}
+
+/// The parsed URL. An error never repeats it: it may hold a password.
+pub fn uri(options: &RabbitOptions) -> Result<AMQPUri, QueueError> {
+    let invalid = |why: String| QueueError::Refused(format!("the AMQP URL is invalid: {why}"));
+    let mut uri: AMQPUri = options.url.expose().parse().map_err(invalid)?;
+    uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+    Ok(uri)
+}
+
+/// Opens a connection under this name.
+pub async fn open(uri: &AMQPUri, name: &str) -> Result<Connection, QueueError> {
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let connected = Connection::connect_uri(uri.clone(), properties).await;
+    connected.map_err(|error| queue_error(&error))
+}
+
+async fn declare(channel: &Channel, declaration: &Declaration) -> Result<(), QueueError> {
+    let none = FieldTable::default();
+    let declared = match declaration {
+        Declaration::Exchange { name, kind } => {
+            let options = ExchangeDeclareOptions {
+                durable: true,
+                ..Default::default()
+            };
+            channel
+                .exchange_declare(name.as_str().into(), kind.clone(), options, none)
+                .await
+        }
+        Declaration::Queue { name, arguments } => {
+            let options = QueueDeclareOptions {
+                durable: true,
+                ..Default::default()
+            };
+            let queue = channel.queue_declare(name.as_str().into(), options, arguments.clone());
+            queue.await.map(|_| ())
+        }
+        Declaration::Bind {
+            queue,
+            exchange,
+            key,
+        } => {
+            let names = (
+                queue.as_str().into(),
+                exchange.as_str().into(),
+                key.as_str().into(),
+            );
+            let options = QueueBindOptions::default();
+            channel
+                .queue_bind(names.0, names.1, names.2, options, none)
+                .await
+        }
+        Declaration::BindExchange {
+            destination,
+            source,
+            key,
+        } => {
+            let names = (
+                destination.as_str().into(),
+                source.as_str().into(),
+                key.as_str().into(),
+            );
+            let options = ExchangeBindOptions::default();
+            channel
+                .exchange_bind(names.0, names.1, names.2, options, none)
+                .await
+        }
+    };
+    declared.map_err(|error| match queue_error(&error) {
+        QueueError::Refused(why) => QueueError::Refused(format!(
+            "{} is declared differently: {why}",
+            declaration.name()
+        )),
+        error @ (QueueError::Unavailable(_) | QueueError::Blocked(_) | QueueError::PassBusy) => {
+            error
+        }
+    })
+}
+
+impl Declaration {
+    /// What is declared, in words.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Exchange { name, .. } => format!("exchange {name}"),
+            Self::Queue { name, .. } => format!("queue {name}"),
+            Self::Bind {
+                queue,
+                exchange,
+                key,
+            } => format!("binding {exchange} -{key}-> {queue}"),
+            Self::BindExchange {
+                destination,
+                source,
+                key,
+            } => {
+                format!("binding {source} -{key}-> {destination}")
+            }
+        }
+    }
+}

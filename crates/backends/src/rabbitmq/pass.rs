@@ -1,0 +1,135 @@
+//! A pass over the dead letters.
+//!
+//! Its lock is an exclusive consumer. Its end is a marker that it publishes when it begins: the
+//! queue is first in, first out, so everything before the marker was there already, and whatever
+//! comes behind it (new letters, and those that the pass puts back) is not its business. A marker
+//! of a pass that died is dropped by the next one.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use hookfleet_domain::{Clock, DeadLetter, DeadLetterId, DeadLetterReason, Remains};
+use hookfleet_queue::{Pass, QueueError, Receipt, wire};
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
+use tokio_util::task::TaskTracker;
+
+use super::errors::{is_access_refused, queue_error};
+use super::leases::RabbitReceipt;
+use super::link::Link;
+use super::publish;
+use super::topology::DEAD;
+use super::values::{header, text};
+
+/// Letters in the hands of a pass at once.
+const PREFETCH: u16 = 256;
+const MARKER: &str = "hookfleet-pass";
+
+/// A pass that holds the lock.
+pub struct RabbitPass {
+    channel: Arc<Channel>,
+    letters: Consumer,
+    marker: String,
+    clock: Arc<dyn Clock>,
+    tasks: TaskTracker,
+}
+
+impl RabbitPass {
+    /// Takes the lock, then marks the end.
+    pub async fn begin(
+        link: &Link,
+        clock: Arc<dyn Clock>,
+        tasks: &TaskTracker,
+    ) -> Result<Self, QueueError> {
+        let channel = link
+            .consuming
+            .create_channel()
+            .await
+            .map_err(|e| queue_error(&e))?;
+        let qos = channel.basic_qos(PREFETCH, BasicQosOptions::default());
+        qos.await.map_err(|error| queue_error(&error))?;
+        let options = BasicConsumeOptions {
+            exclusive: true,
+            ..Default::default()
+        };
+        let consumed =
+            channel.basic_consume(DEAD.into(), "".into(), options, FieldTable::default());
+        let letters = consumed.await.map_err(|error| {
+            if is_access_refused(&error) {
+                QueueError::PassBusy
+            } else {
+                queue_error(&error)
+            }
+        })?;
+        let marker = DeadLetterId::generate(clock.now()).to_string();
+        publish::mark(link, MARKER, &marker).await?;
+        Ok(Self {
+            channel: Arc::new(channel),
+            letters,
+            marker,
+            clock,
+            tasks: tasks.clone(),
+        })
+    }
+
+    fn letter(&self, delivery: Delivery) -> (DeadLetter, Receipt) {
+        let letter = wire::decode_dead_letter(&delivery.data);
+        let letter = letter.unwrap_or_else(|error| self.foreign(&delivery, &error));
+        let receipt = RabbitReceipt {
+            acker: delivery.acker,
+            channel: Arc::clone(&self.channel),
+            tasks: self.tasks.clone(),
+        };
+        (letter, Receipt::new(receipt))
+    }
+
+    /// Somebody else's message among the dead letters is one of them, too.
+    fn foreign(&self, delivery: &Delivery, error: &wire::UnreadableLetter) -> DeadLetter {
+        let now = self.clock.now();
+        let remains = Remains::Raw {
+            bytes: delivery.data.clone(),
+            error: error.to_string(),
+            idempotency_key: None,
+            trace: None,
+        };
+        let id = DeadLetterId::generate(now);
+        DeadLetter {
+            id,
+            reason: DeadLetterReason::Malformed,
+            died_at: now,
+            remains,
+        }
+    }
+}
+
+#[async_trait]
+impl Pass for RabbitPass {
+    async fn next(&mut self) -> Result<Option<(DeadLetter, Receipt)>, QueueError> {
+        loop {
+            let delivery = match self.letters.next().await {
+                Some(Ok(delivery)) => delivery,
+                Some(Err(error)) => return Err(queue_error(&error)),
+                None => {
+                    let why = "the broker ended the pass's consumer".to_owned();
+                    return Err(QueueError::Unavailable(why));
+                }
+            };
+            let Some(marker) = marker(&delivery) else {
+                return Ok(Some(self.letter(delivery)));
+            };
+            let ours = marker == self.marker;
+            let acked = delivery.acker.ack(BasicAckOptions::default()).await;
+            acked.map_err(|error| queue_error(&error))?;
+            if ours {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+fn marker(delivery: &Delivery) -> Option<String> {
+    header(&delivery.properties, MARKER).and_then(text)
+}
