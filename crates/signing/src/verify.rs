@@ -1,0 +1,180 @@
+//! Verifying signatures, in constant time.
+
+use subtle::ConstantTimeEq;
+
+use crate::Key;
+use crate::sign::{sign_hex, standard_entry};
+
+/// How far a timestamp may lie from the receiver's clock, in seconds: what the reference libraries
+/// of Standard Webhooks use.
+pub const TOLERANCE_S: u32 = 300;
+
+/// Entries of a signature header that are looked at.
+const ENTRIES_MAX: usize = 16;
+
+/// What a receiver of Standard Webhooks got.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    /// Header `webhook-id`.
+    pub id: &'a str,
+    /// Header `webhook-timestamp`: seconds since 1970.
+    pub timestamp: &'a str,
+    /// Header `webhook-signature`.
+    pub signature: &'a str,
+    /// The body, byte for byte.
+    pub body: &'a [u8],
+}
+
+/// The receiver's clock and how far from it a timestamp may lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Tolerance {
+    /// Seconds since 1970.
+    pub now_unix_s: i64,
+    /// Seconds on either side; [`TOLERANCE_S`] is usual.
+    pub seconds: u32,
+}
+
+/// Why a delivery must not be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// A header is not of the form that the scheme has.
+    #[error("a signature header is malformed")]
+    Malformed,
+    /// It was sent too long ago: a replay, or a clock that is wrong.
+    #[error("the timestamp is too old")]
+    TimestampTooOld,
+    /// It was sent in the future: a clock is wrong.
+    #[error("the timestamp is in the future")]
+    TimestampTooNew,
+    /// Not signed with a key of ours, or changed on the way.
+    #[error("the signature does not match")]
+    Mismatch,
+}
+
+/// Verifies a delivery signed by Standard Webhooks: one `v1` entry must match one key. Entries of
+/// other versions are skipped.
+pub fn verify_standard(
+    keys: &[Key],
+    received: &Received<'_>,
+    tolerance: Tolerance,
+) -> Result<(), VerifyError> {
+    let timestamp: i64 = received
+        .timestamp
+        .parse()
+        .map_err(|_| VerifyError::Malformed)?;
+    let allowed = i64::from(tolerance.seconds);
+    if timestamp < tolerance.now_unix_s.saturating_sub(allowed) {
+        return Err(VerifyError::TimestampTooOld);
+    }
+    if timestamp > tolerance.now_unix_s.saturating_add(allowed) {
+        return Err(VerifyError::TimestampTooNew);
+    }
+    let expected = |key| standard_entry(key, received.id, received.timestamp, received.body);
+    let expected: Vec<String> = keys.iter().map(expected).collect();
+    let mut known_version = false;
+    for entry in received.signature.split(' ').take(ENTRIES_MAX) {
+        let Some(signature) = entry.strip_prefix("v1,") else {
+            continue;
+        };
+        known_version = true;
+        if expected.iter().any(|expected| equal(expected, signature)) {
+            return Ok(());
+        }
+    }
+    Err(if known_version {
+        VerifyError::Mismatch
+    } else {
+        VerifyError::Malformed
+    })
+}
+
+/// Verifies lower-case hex over the body.
+pub fn verify_hex(key: &Key, header: &str, body: &[u8]) -> Result<(), VerifyError> {
+    if equal(&sign_hex(key, body), header) {
+        Ok(())
+    } else {
+        Err(VerifyError::Mismatch)
+    }
+}
+
+/// Verifies `sha256=` and lower-case hex over the body.
+pub fn verify_sha256_hex(key: &Key, header: &str, body: &[u8]) -> Result<(), VerifyError> {
+    let header = header
+        .strip_prefix("sha256=")
+        .ok_or(VerifyError::Malformed)?;
+    verify_hex(key, header, body)
+}
+
+fn equal(expected: &str, received: &str) -> bool {
+    expected.as_bytes().ct_eq(received.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{sign_sha256_hex, sign_standard};
+
+    const NOW: i64 = 1_700_000_000;
+
+    fn key(text: &str) -> Key {
+        Key::text(text).unwrap()
+    }
+
+    #[track_caller]
+    fn check(signature: &str, timestamp: i64, expected: Result<(), VerifyError>) {
+        let timestamp = timestamp.to_string();
+        let received = Received {
+            id: "id",
+            timestamp: &timestamp,
+            signature,
+            body: b"{}",
+        };
+        let tolerance = Tolerance {
+            now_unix_s: NOW,
+            seconds: TOLERANCE_S,
+        };
+        assert_eq!(
+            verify_standard(&[key("k")], &received, tolerance),
+            expected,
+            "{signature}"
+        );
+    }
+
+    #[test]
+    fn standard() {
+        let good = sign_standard(&[key("k")], "id", NOW, b"{}");
+        let other = sign_standard(&[key("other")], "id", NOW, b"{}");
+        check(&good, NOW, Ok(()));
+        check(&format!("{other} {good}"), NOW, Ok(()));
+        check(&format!("v1a,AAAA {good}"), NOW, Ok(()));
+        check(&other, NOW, Err(VerifyError::Mismatch));
+        check(&good, NOW + 1, Err(VerifyError::Mismatch));
+        check("", NOW, Err(VerifyError::Malformed));
+        check("v2,AAAA", NOW, Err(VerifyError::Malformed));
+        let old = sign_standard(&[key("k")], "id", NOW - 301, b"{}");
+        check(&old, NOW - 301, Err(VerifyError::TimestampTooOld));
+        let new = sign_standard(&[key("k")], "id", NOW + 301, b"{}");
+        check(&new, NOW + 301, Err(VerifyError::TimestampTooNew));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_signed_verifies_and_any_change_does_not(
+            secret in "[a-z]{1,80}", body: Vec<u8>, extra: u8, text: String,
+        ) {
+            let key = key(&secret);
+            prop_assert_eq!(verify_hex(&key, &sign_hex(&key, &body), &body), Ok(()));
+            let prefixed = sign_sha256_hex(&key, &body);
+            prop_assert_eq!(verify_sha256_hex(&key, &prefixed, &body), Ok(()));
+            let mut changed = body.clone();
+            changed.push(extra);
+            prop_assert!(verify_sha256_hex(&key, &prefixed, &changed).is_err());
+            prop_assert!(verify_sha256_hex(&key, &text, &body).is_err());
+            let received = Received { id: &text, timestamp: &text, signature: &text, body: &body };
+            let tolerance = Tolerance { now_unix_s: NOW, seconds: TOLERANCE_S };
+            prop_assert!(verify_standard(&[key], &received, tolerance).is_err());
+        }
+    }
+}
