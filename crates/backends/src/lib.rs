@@ -5,6 +5,3 @@
 
 pub mod rabbitmq;
 pub mod redis;
-mod retry;
-
-pub use retry::Pauses;

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::Pauses;
+use hookfleet_queue::Pauses;
 use link::Link;
 
 pub use inspect::{Finding, inspect};

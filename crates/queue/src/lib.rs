@@ -9,6 +9,7 @@
 //! `backends`. What it does *not* do: remember what was delivered (that is the store's).
 
 mod lease;
+mod pauses;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod wire;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use hookfleet_domain::{DeadLetter, Delay, Delivery, Event, IdempotencyKey, TraceParent};
 
 pub use lease::{Lease, Receipt, Settle};
+pub use pauses::Pauses;
 
 /// Something to be made durable.
 #[derive(Debug, Clone, Copy)]

@@ -13,7 +13,8 @@ const PREFIX: &str = "whsec_";
 /// Keys of Standard Webhooks: 24 to 64 bytes, as its specification asks for.
 const STANDARD_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// A signing key, ready to sign.
+/// A signing key, kept as the MAC's state after the key went in: a signature starts from a copy of
+/// it and does not hash the key again. Not printable; wiped on drop, as are the copies.
 #[derive(Clone)]
 pub struct Key(pub(crate) Hmac<Sha256>);
 
@@ -29,7 +30,13 @@ pub enum KeyError {
 }
 
 impl Key {
-    /// `whsec_` and base64: the key is what the base64 decodes to (Standard Webhooks).
+    /// `whsec_` and padded base64: the key is what the base64 decodes to (Standard Webhooks).
+    ///
+    /// The prefix must stand, although some libraries do without: it tells such a secret from a
+    /// plain text, which may decode too, to a key that the other side does not have.
+    ///
+    /// # Errors
+    /// [`KeyError::NotStandard`]; its cause is left out, since it would quote a byte of the secret.
     pub fn standard(text: &str) -> Result<Self, KeyError> {
         let encoded = text.strip_prefix(PREFIX).ok_or(KeyError::NotStandard)?;
         let bytes = Zeroizing::new(BASE64.decode(encoded).map_err(|_| KeyError::NotStandard)?);
@@ -40,6 +47,9 @@ impl Key {
     }
 
     /// Any text: the key is its UTF-8 bytes.
+    ///
+    /// # Errors
+    /// [`KeyError::Empty`].
     pub fn text(text: &str) -> Result<Self, KeyError> {
         if text.is_empty() {
             return Err(KeyError::Empty);
@@ -52,7 +62,7 @@ impl Key {
         format!("{PREFIX}{}", BASE64.encode(random))
     }
 
-    fn of(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         Hmac::new_from_slice(bytes).ok().map(Self)
     }
 }
@@ -65,7 +75,17 @@ impl fmt::Debug for Key {
 
 #[cfg(test)]
 mod tests {
+    use hmac::digest::CtOutput;
+    use zeroize::ZeroizeOnDrop;
+
     use super::*;
+
+    /// Compiles only while the `zeroize` features of `hmac` and `sha2` are on.
+    const _: () = {
+        const fn wiped_on_drop<T: ZeroizeOnDrop>() {}
+        wiped_on_drop::<Sha256>();
+        wiped_on_drop::<CtOutput<Hmac<Sha256>>>();
+    };
 
     #[test]
     fn keys() {
@@ -82,6 +102,10 @@ mod tests {
                 Some(KeyError::NotStandard),
                 "{bad:?}"
             );
+        }
+        for (bytes, good) in [(23, false), (24, true), (64, true), (65, false)] {
+            let text = format!("{PREFIX}{}", BASE64.encode(vec![7; bytes]));
+            assert_eq!(Key::standard(&text).is_ok(), good, "{bytes} bytes");
         }
         assert_eq!(Key::text("").err(), Some(KeyError::Empty));
         assert_eq!(format!("{:?}", Key::text("hush").unwrap()), "Key(…)");

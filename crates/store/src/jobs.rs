@@ -76,14 +76,15 @@ pub enum JobState {
 /// Jobs, kept for a while after they end.
 #[async_trait]
 pub trait JobStore: Send + Sync {
-    /// Writes a job, new or changed.
+    /// Writes a job, new or changed. One that has ended is claimed no more.
     async fn put_job(&self, job: &Job) -> Result<(), StoreError>;
 
     /// One job.
     async fn job(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
 
     /// The oldest job that is queued, or running under a worker whose claim has ended; it is then
-    /// claimed by `worker` until `until`. At most one job in the whole fleet is claimed at a time.
+    /// claimed by `worker` until `until`. At most one job in the whole fleet is claimed at a time; the
+    /// worker that holds the claim gets the same job again, and its claim is renewed.
     async fn claim_job(
         &self,
         worker: &WorkerId,

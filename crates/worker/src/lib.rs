@@ -1,1 +1,170 @@
-//! Lease, fan out, gate, sign, send, judge, settle.
+//! The worker: lease, fan out, gate, sign, send, judge, settle.
+//!
+//! ```text
+//! intake ─▶ handle ─┬─ event ────▶ fan_out ─┐
+//!                   ├─ delivery ────────────┴─▶ deliver: gate ─▶ request ─▶ send ─▶ judge ─▶ settle
+//!                   ├─ draft ────▶ producer (a plain client's event gets its id)
+//!                   └─ malformed ▶ dead letters
+//! ```
+//!
+//! Workers keep nothing: a message is settled only after everything that follows from it is durable
+//! (the next step published and confirmed, then the attempt recorded), so a worker that dies at any
+//! point costs a repeated attempt at most. They do not know the API; both meet in queue and store.
+
+mod deliver;
+mod endpoints;
+mod fan_out;
+mod guard;
+mod handle;
+mod hold;
+mod intake;
+mod metrics;
+mod pass;
+mod request;
+mod send;
+mod settle;
+mod signer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookfleet_domain::{Clock, WorkerId};
+use hookfleet_producer::Producer;
+use hookfleet_queue::Queue;
+use hookfleet_store::Store;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use endpoints::EndpointCache;
+use hold::StoreHealth;
+
+pub use guard::AddressPolicy;
+pub use metrics::WorkerMetrics;
+pub use send::{ClientError, Sender};
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// Deliveries under way at once.
+    pub concurrency: u16,
+    /// An event for more endpoints than this is split into messages of their own.
+    pub fan_out_inline: usize,
+    /// A message that came back more often than this is given up as poison.
+    pub delivery_limit: u32,
+    /// How long deliveries under way may take once the worker is told to stop.
+    pub drain_timeout: Duration,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            concurrency: 512,
+            fan_out_inline: 32,
+            delivery_limit: 10,
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What a worker works with.
+pub struct WorkerParts {
+    /// Where work comes from and goes to.
+    pub queue: Arc<dyn Queue>,
+    /// What the fleet remembers.
+    pub store: Arc<dyn Store>,
+    /// The door for events of plain clients.
+    pub producer: Producer,
+    /// What sends.
+    pub sender: Arc<Sender>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: WorkerMetrics,
+}
+
+/// A worker.
+pub struct Worker {
+    id: WorkerId,
+    queue: Arc<dyn Queue>,
+    store: Arc<dyn Store>,
+    producer: Producer,
+    sender: Arc<Sender>,
+    clock: Arc<dyn Clock>,
+    metrics: WorkerMetrics,
+    options: WorkerOptions,
+    endpoints: EndpointCache,
+    slots: Arc<Semaphore>,
+    health: StoreHealth,
+    /// Cancelled when even what is under way must end.
+    abandon: CancellationToken,
+}
+
+/// How often a worker gives its sign of life.
+const LIFE_SIGN_EVERY: Duration = Duration::from_secs(1);
+
+impl Worker {
+    /// A worker that has not begun yet.
+    pub fn new(parts: WorkerParts, options: WorkerOptions) -> Arc<Self> {
+        Arc::new(Self {
+            id: WorkerId::generate(parts.clock.now()),
+            queue: parts.queue,
+            store: Arc::clone(&parts.store),
+            producer: parts.producer,
+            sender: parts.sender,
+            clock: parts.clock,
+            metrics: parts.metrics,
+            endpoints: EndpointCache::new(parts.store),
+            slots: Arc::new(Semaphore::new(options.concurrency.max(1).into())),
+            health: StoreHealth::new(),
+            abandon: CancellationToken::new(),
+            options,
+        })
+    }
+
+    /// Works until `stop`; then finishes what is under way, for as long as `drain_timeout`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        tracing::info!(worker.id = %self.id, "worker {} works", self.id);
+        let mut helpers = JoinSet::new();
+        helpers.spawn(Arc::clone(&self).give_life_signs());
+        helpers.spawn(Arc::clone(&self).hear_changes());
+        helpers.spawn(Arc::clone(&self).run_jobs(stop.clone()));
+        let under_way = TaskTracker::new();
+        intake::run(&self, &under_way, &stop).await;
+        under_way.close();
+        let drained = tokio::time::timeout(self.options.drain_timeout, under_way.wait());
+        if drained.await.is_err() {
+            let left = under_way.len();
+            tracing::warn!("{left} messages were still under way; they go back to the queue");
+            self.abandon.cancel();
+            under_way.wait().await;
+        }
+        helpers.shutdown().await;
+        tracing::info!(worker.id = %self.id, "worker {} stopped", self.id);
+    }
+
+    async fn give_life_signs(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(LIFE_SIGN_EVERY);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.store.still_alive(&self.id).await {
+                tracing::debug!(%error, "no sign of life given");
+            }
+        }
+    }
+
+    async fn hear_changes(self: Arc<Self>) {
+        let mut pauses = hookfleet_queue::Pauses::new();
+        loop {
+            match self.store.changes().await {
+                Ok(changes) => self.endpoints.follow(changes).await,
+                Err(error) => {
+                    tracing::warn!(%error, "changes of endpoints are not heard, trying again");
+                    self.endpoints.forget_all();
+                    tokio::time::sleep(pauses.next_pause()).await;
+                }
+            }
+        }
+    }
+}

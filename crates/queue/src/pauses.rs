@@ -1,4 +1,4 @@
-//! Pauses between tries: the one place that knows the `backoff` crate, which is unmaintained
+//! Pauses between tries at something that is out of reach: the one place that knows the `backoff` crate, which is unmaintained
 //! (RUSTSEC-2025-0012) and can be replaced here.
 
 use std::time::Duration;

@@ -1,0 +1,196 @@
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::*;
+use crate::{sign_sha256_hex, sign_standard};
+
+const NOW: i64 = 1_700_000_000;
+
+fn key(text: &str) -> Key {
+    Key::text(text).unwrap()
+}
+
+#[track_caller]
+fn check(signature: &str, timestamp: i64, expected: Result<(), VerifyError>) {
+    let timestamp = timestamp.to_string();
+    let received = Received {
+        id: "id",
+        timestamp: &timestamp,
+        signature,
+        body: b"{}",
+    };
+    let tolerance = Tolerance {
+        now_unix_s: NOW,
+        seconds: TOLERANCE_S,
+    };
+    assert_eq!(
+        verify_standard(&[key("k")], &received, tolerance),
+        expected,
+        "{signature}"
+    );
+}
+
+#[test]
+fn standard() {
+    let good = sign_standard(&[key("k")], "id", NOW, b"{}");
+    let other = sign_standard(&[key("other")], "id", NOW, b"{}");
+    check(&good, NOW, Ok(()));
+    check(&format!("{other} {good}"), NOW, Ok(()));
+    check(&format!("v1a,AAAA {good}"), NOW, Ok(()));
+    check(&other, NOW, Err(VerifyError::Mismatch));
+    check(&good, NOW + 1, Err(VerifyError::Mismatch));
+    check("", NOW, Err(VerifyError::Malformed));
+    check("v2,AAAA", NOW, Err(VerifyError::Malformed));
+    let old = sign_standard(&[key("k")], "id", NOW - 301, b"{}");
+    check(&old, NOW - 301, Err(VerifyError::TimestampTooOld));
+    let new = sign_standard(&[key("k")], "id", NOW + 301, b"{}");
+    check(&new, NOW + 301, Err(VerifyError::TimestampTooNew));
+}
+
+/// Otherwise what is signed as (`a`, now, `7.{}`) is also signed as (`a.NOW`, 7, `{}`).
+#[test]
+fn parts_cannot_move_from_one_field_to_the_next() {
+    let (key, id) = (key("k"), format!("a.{NOW}"));
+    let signature = sign_standard(std::slice::from_ref(&key), "a", NOW, b"7.{}");
+    let moved = Received {
+        id: &id,
+        timestamp: "7",
+        signature: &signature,
+        body: b"{}",
+    };
+    let tolerance = Tolerance {
+        now_unix_s: 7,
+        seconds: TOLERANCE_S,
+    };
+    assert_eq!(
+        verify_standard(&[key], &moved, tolerance),
+        Err(VerifyError::Malformed)
+    );
+}
+
+#[test]
+fn a_timestamp_is_a_whole_number_signed_as_written() {
+    #[track_caller]
+    fn check(timestamp: &str, expected: Result<(), VerifyError>) {
+        let signature = sign_standard(&[key("k")], "id", NOW, b"{}");
+        let received = Received {
+            id: "id",
+            timestamp,
+            signature: &signature,
+            body: b"{}",
+        };
+        let tolerance = Tolerance {
+            now_unix_s: NOW,
+            seconds: TOLERANCE_S,
+        };
+        assert_eq!(verify_standard(&[key("k")], &received, tolerance), expected);
+    }
+    check("1700000000", Ok(()));
+    check("01700000000", Err(VerifyError::Mismatch));
+    check("+1700000000", Err(VerifyError::Mismatch));
+    check("1700000000.0", Err(VerifyError::Malformed));
+    check("99999999999999999999", Err(VerifyError::Malformed));
+    check("", Err(VerifyError::Malformed));
+    check(&i64::MIN.to_string(), Err(VerifyError::TimestampTooOld));
+    check(&i64::MAX.to_string(), Err(VerifyError::TimestampTooNew));
+}
+
+#[test]
+fn either_side_of_a_rotation_may_switch_first() {
+    #[track_caller]
+    fn check(sender: &[&str], receiver: &[&str], expected: Result<(), VerifyError>) {
+        let keys = |texts: &[&str]| texts.iter().map(|text| key(text)).collect::<Vec<_>>();
+        let signature = sign_standard(&keys(sender), "id", NOW, b"{}");
+        let timestamp = NOW.to_string();
+        let received = Received {
+            id: "id",
+            timestamp: &timestamp,
+            signature: &signature,
+            body: b"{}",
+        };
+        let tolerance = Tolerance {
+            now_unix_s: NOW,
+            seconds: 0,
+        };
+        assert_eq!(
+            verify_standard(&keys(receiver), &received, tolerance),
+            expected
+        );
+    }
+    check(&["new", "old"], &["old"], Ok(()));
+    check(&["new", "old"], &["new"], Ok(()));
+    check(&["old"], &["new", "old"], Ok(()));
+    check(&["new"], &["new", "old"], Ok(()));
+    check(&["old"], &["new"], Err(VerifyError::Mismatch));
+    check(&["new", "old"], &["other"], Err(VerifyError::Mismatch));
+    check(&["new"], &[], Err(VerifyError::Mismatch));
+}
+
+/// The bytes with one bit turned over.
+fn flipped(bytes: &[u8], bit: Index) -> Vec<u8> {
+    let bit = bit.index(bytes.len() * 8);
+    let mut bytes = bytes.to_vec();
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    bytes
+}
+
+/// Any text, and texts that look like headers.
+fn header() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "-?[0-9]{0,20}",
+        "(v1a?,[A-Za-z0-9+/]{40,44}=? ?){0,3}",
+        "(sha256=)?[0-9a-fA-F]{62,66}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_signed_verifies_and_nothing_one_bit_off_does(
+        secret in ".{1,100}",
+        id in "[A-Za-z0-9_-]{1,64}",
+        body in prop::collection::vec(any::<u8>(), 1..300),
+        now_unix_s: i64,
+        bit: Index,
+    ) {
+        let keys = [key(&secret)];
+        let [key] = &keys;
+        let timestamp = now_unix_s.to_string();
+        let signature = sign_standard(&keys, &id, now_unix_s, &body);
+        let received =
+            Received { id: &id, timestamp: &timestamp, signature: &signature, body: &body };
+        let tolerance = Tolerance { now_unix_s, seconds: 0 };
+        let verify = |received| verify_standard(&keys, &received, tolerance);
+        let (hex, sha256_hex) = (sign_hex(key, &body), sign_sha256_hex(key, &body));
+        prop_assert_eq!(verify(received), Ok(()));
+        prop_assert_eq!(verify_hex(key, &hex, &body), Ok(()));
+        prop_assert_eq!(verify_sha256_hex(key, &sha256_hex, &body), Ok(()));
+
+        let mismatch = Err(VerifyError::Mismatch);
+        let body_off = flipped(&body, bit);
+        prop_assert_eq!(verify(Received { body: &body_off, ..received }), mismatch);
+        prop_assert_eq!(verify_hex(key, &hex, &body_off), mismatch);
+        prop_assert_eq!(verify_sha256_hex(key, &sha256_hex, &body_off), mismatch);
+
+        let tag_off = flipped(&hex::decode(&hex).unwrap(), bit);
+        let signature_off = format!("v1,{}", STANDARD.encode(&tag_off));
+        let hex_off = hex::encode(&tag_off);
+        prop_assert_eq!(verify(Received { signature: &signature_off, ..received }), mismatch);
+        prop_assert_eq!(verify_hex(key, &hex_off, &body), mismatch);
+        prop_assert_eq!(verify_sha256_hex(key, &format!("sha256={hex_off}"), &body), mismatch);
+    }
+
+    #[test]
+    fn no_header_panics_or_passes(
+        id in header(), timestamp in header(), signature in header(), now_unix_s: i64,
+    ) {
+        let (key, body) = (key("k"), b"{}");
+        prop_assert!(verify_hex(&key, &signature, body).is_err());
+        prop_assert!(verify_sha256_hex(&key, &signature, body).is_err());
+        let received = Received { id: &id, timestamp: &timestamp, signature: &signature, body };
+        let tolerance = Tolerance { now_unix_s, seconds: u32::MAX };
+        prop_assert!(verify_standard(&[key], &received, tolerance).is_err());
+    }
+}

@@ -1,0 +1,120 @@
+//! One delivery: gate, request, send, judge.
+
+use hookfleet_domain::{
+    AttemptRecord, AttemptSummary, DeadLetterReason, Delay, Delivery, Timestamp, judge, limits,
+};
+use hookfleet_queue::Outgoing;
+use hookfleet_store::{Entry, Passage};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
+
+use crate::Worker;
+use crate::endpoints::Target;
+use crate::hold::GiveBack;
+use crate::send::Exchange;
+
+impl Worker {
+    /// Makes the attempt that is due, unless the gate says otherwise, and settles what follows from
+    /// it.
+    pub(crate) async fn deliver(
+        &self,
+        delivery: Delivery,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<(), GiveBack> {
+        let span = tracing::info_span!(
+            "delivery",
+            event.id = %delivery.event.id,
+            endpoint.id = %delivery.endpoint,
+            delivery.id = %format_args!("{}/{}", delivery.event.id, delivery.endpoint),
+            delivery.generation = delivery.generation.get(),
+            attempt.number = delivery.attempt.get(),
+        );
+        let delivered = self.pass_gate(delivery).instrument(span).await;
+        drop(slot);
+        delivered
+    }
+
+    async fn pass_gate(&self, delivery: Delivery) -> Result<(), GiveBack> {
+        let load = || self.endpoints.of(&delivery.event.tenant);
+        let targets = self.remembered("looking up an endpoint", load).await?;
+        let target = targets.get(&delivery.endpoint);
+        let now = self.clock.now();
+        let timeout = target.map_or(limits::TIMEOUT_MIN, |target| {
+            target.endpoint.settings.timeout
+        });
+        let entry = [Entry {
+            event: delivery.event.id.clone(),
+            endpoint: delivery.endpoint.clone(),
+            generation: delivery.generation,
+            attempt: delivery.attempt,
+            owner: self.id.clone(),
+            lease_until: now.after(timeout + limits::LEASE_MARGIN),
+        }];
+        let passages = self
+            .remembered("passing the gate", || self.store.enter(&entry, now))
+            .await?;
+        match passages.first() {
+            Some(Passage::Go) => {}
+            Some(Passage::Skip) | None => {
+                tracing::debug!("this attempt was settled before");
+                return Ok(());
+            }
+            Some(Passage::Wait { until, reason }) => {
+                self.metrics.deferred(*reason);
+                return self.defer(&delivery, *until, now).await;
+            }
+        }
+        match target {
+            None => {
+                self.give_up(delivery, DeadLetterReason::EndpointDeleted)
+                    .await
+            }
+            Some(target) if !target.endpoint.active => {
+                self.give_up(delivery, DeadLetterReason::EndpointInactive)
+                    .await
+            }
+            Some(target) => self.attempt(delivery, target).await,
+        }
+    }
+
+    /// Being deferred is not an attempt: the same one comes again.
+    async fn defer(
+        &self,
+        delivery: &Delivery,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), GiveBack> {
+        let message = Outgoing::Delivery(delivery, Delay::exactly(until.since(now)));
+        self.confirmed("deferring a delivery", || self.queue.publish(message))
+            .await
+    }
+
+    async fn attempt(&self, delivery: Delivery, target: &Target) -> Result<(), GiveBack> {
+        let _under_way = self.metrics.attempt_begins();
+        let at = self.clock.now();
+        let begun = tokio::time::Instant::now();
+        let exchange = self.sender.send(target, &delivery.event, at).await;
+        let took = begun.elapsed();
+        self.metrics.attempt_ended(&exchange.outcome, took);
+        let Exchange {
+            outcome,
+            response_body,
+        } = exchange;
+        let summary = AttemptSummary {
+            attempt: delivery.attempt,
+            at,
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            http_status: outcome.http_status(),
+            error: outcome.error(),
+        };
+        let verdict = judge(&outcome, delivery.attempt, &target.endpoint.settings.retry);
+        let record = AttemptRecord {
+            event_id: delivery.event.id.clone(),
+            event_type: delivery.event.event_type.clone(),
+            success: outcome.is_success(),
+            summary,
+            response_body,
+        };
+        self.settle(delivery, record, verdict).await
+    }
+}

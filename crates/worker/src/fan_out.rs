@@ -1,0 +1,72 @@
+//! From an event to its deliveries.
+
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use hookfleet_domain::{Delay, Delivery, EndpointId, Event};
+use hookfleet_queue::Outgoing;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::Worker;
+use crate::hold::GiveBack;
+
+/// Delivery messages of one event that are being published at once.
+const PUBLISHED_AT_ONCE: usize = 256;
+
+impl Worker {
+    /// Makes the first attempt for every endpoint that wants the event; for many endpoints, makes
+    /// each delivery a message of its own.
+    pub(crate) async fn fan_out(
+        &self,
+        event: Arc<Event>,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<(), GiveBack> {
+        let load = || self.endpoints.of(&event.tenant);
+        let targets = self.remembered("looking up endpoints", load).await?;
+        let wanting = targets
+            .iter()
+            .filter(|target| target.endpoint.wants(&event));
+        let ids: Vec<EndpointId> = wanting.map(|target| target.endpoint.id.clone()).collect();
+        let remember = || self.store.remember_event(&event, Some(&ids));
+        self.remembered("remembering an event", remember).await?;
+        if ids.len() > self.options.fan_out_inline {
+            return self.split(&event, ids).await;
+        }
+        // The event's own slot serves its first delivery, the others wait for theirs: none holds
+        // a slot while it waits for another.
+        let mut first = Some(slot);
+        let deliveries = ids.into_iter().map(|id| {
+            let (delivery, slot) = (Delivery::first(Arc::clone(&event), id), first.take());
+            async move {
+                let slot = match slot {
+                    Some(slot) => slot,
+                    None => self.slot().await?,
+                };
+                self.deliver(delivery, slot).await
+            }
+        });
+        try_join_all(deliveries).await.map(|_| ())
+    }
+
+    async fn split(&self, event: &Arc<Event>, ids: Vec<EndpointId>) -> Result<(), GiveBack> {
+        let publish = |id| async move {
+            let delivery = Delivery::first(Arc::clone(event), id);
+            let message = Outgoing::Delivery(&delivery, Delay::NONE);
+            self.confirmed("splitting an event", || self.queue.publish(message))
+                .await
+        };
+        let published = stream::iter(ids).map(|id| Ok(publish(id)));
+        published
+            .try_buffer_unordered(PUBLISHED_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn slot(&self) -> Result<OwnedSemaphorePermit, GiveBack> {
+        Arc::clone(&self.slots)
+            .acquire_owned()
+            .await
+            .map_err(|_| GiveBack)
+    }
+}
