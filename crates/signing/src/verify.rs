@@ -37,7 +37,7 @@ pub struct Tolerance {
 /// Why a delivery must not be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// A header is missing (an empty text) or not of the form that the scheme has.
+    /// A header is missing or not of the form that the scheme has.
     #[error("a signature header is malformed")]
     Malformed,
     /// It was sent too long ago: a replay, or a clock that is wrong.
@@ -52,8 +52,9 @@ pub enum VerifyError {
 }
 
 /// Verifies a delivery signed by Standard Webhooks: one `v1` entry must match one key. Entries of
-/// other versions are skipped. An id with a dot is refused: a part of it could be a part of the
-/// timestamp. Ids are not remembered here: who must not act twice keeps them for the tolerance.
+/// other versions, and those past the 16th, are skipped. An id with a dot is refused: a part of it
+/// could be a part of the timestamp. Ids are not remembered here: who must not act twice keeps them
+/// for as long as a timestamp passes.
 ///
 /// # Errors
 /// Any [`VerifyError`]; nothing of the delivery may then be acted upon.
@@ -98,7 +99,7 @@ pub fn verify_standard(
 /// Verifies lower-case hex over the body.
 ///
 /// # Errors
-/// [`VerifyError::Mismatch`].
+/// [`VerifyError::Mismatch`], whatever else the header holds.
 pub fn verify_hex(key: &Key, header: &str, body: &[u8]) -> Result<(), VerifyError> {
     if equal(&sign_hex(key, body), header) {
         Ok(())

@@ -39,6 +39,13 @@ fn standard() {
     check(&good, NOW, Ok(()));
     check(&format!("{other} {good}"), NOW, Ok(()));
     check(&format!("v1a,AAAA {good}"), NOW, Ok(()));
+    let others = format!("{other} ").repeat(ENTRIES_MAX - 1);
+    check(&format!("{others}{good}"), NOW, Ok(()));
+    check(
+        &format!("{others}{other} {good}"),
+        NOW,
+        Err(VerifyError::Mismatch),
+    );
     check(&other, NOW, Err(VerifyError::Mismatch));
     check(&good, NOW + 1, Err(VerifyError::Mismatch));
     check("", NOW, Err(VerifyError::Malformed));
@@ -100,9 +107,9 @@ fn a_timestamp_is_a_whole_number_signed_as_written() {
 #[test]
 fn either_side_of_a_rotation_may_switch_first() {
     #[track_caller]
-    fn check(sender: &[&str], receiver: &[&str], expected: Result<(), VerifyError>) {
+    fn check(signs: &[&str], accepts: &[&str], expected: Result<(), VerifyError>) {
         let keys = |texts: &[&str]| texts.iter().map(|text| key(text)).collect::<Vec<_>>();
-        let signature = sign_standard(&keys(sender), "id", NOW, b"{}");
+        let signature = sign_standard(&keys(signs), "id", NOW, b"{}");
         let timestamp = NOW.to_string();
         let received = Received {
             id: "id",
@@ -115,7 +122,7 @@ fn either_side_of_a_rotation_may_switch_first() {
             seconds: 0,
         };
         assert_eq!(
-            verify_standard(&keys(receiver), &received, tolerance),
+            verify_standard(&keys(accepts), &received, tolerance),
             expected
         );
     }

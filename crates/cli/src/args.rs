@@ -1,0 +1,314 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hookfleet_domain::{Profile, Rate, Timestamp};
+
+use crate::config::Settings;
+use crate::values::{Duration, Hidden};
+
+/// Delivers webhooks: nothing lost, every delivery signed, one bad endpoint never felt by the others.
+#[derive(Debug, Parser)]
+#[command(name = "hookfleet", version, max_term_width = 100)]
+pub struct Hookfleet {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// API and worker in one process.
+    Serve(Box<Settings>),
+    /// The HTTP API alone, for a fleet.
+    Api(Box<Settings>),
+    /// A worker alone, for a fleet.
+    Worker(Box<Settings>),
+    /// Register endpoints, look at them, change them.
+    Endpoint(Box<EndpointArgs>),
+    /// Publish events and see what became of them.
+    Event(Box<EventArgs>),
+    /// Look at dead letters, replay them, discard them.
+    Dead(Box<DeadArgs>),
+    /// A receiver for trying things out: prints each request and checks its signature.
+    Listen(ListenArgs),
+    /// Check broker, store, topology and clock; says what is wrong and how to mend it.
+    Doctor(Box<Settings>),
+}
+
+/// Where the server is, and how to speak to it.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    /// The server's URL.
+    #[arg(long, env = "HOOKFLEET_URL", default_value = "http://127.0.0.1:8080", global = true)]
+    pub url: String,
+    /// The token to authenticate with.
+    #[arg(long, env = "HOOKFLEET_TOKEN", hide_env_values = true, global = true)]
+    pub token: Option<Hidden>,
+    /// What is printed on stdout.
+    #[arg(long, value_enum, default_value = "text", global = true)]
+    pub output: OutputFormat,
+}
+
+/// What is printed on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct TenantArg {
+    /// Whose.
+    #[arg(long, env = "HOOKFLEET_TENANT", default_value = "default")]
+    pub tenant: String,
+}
+
+#[derive(Debug, Args)]
+pub struct EndpointArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(subcommand)]
+    pub command: EndpointCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EndpointCommand {
+    /// Register an endpoint. A generated secret is shown once.
+    Create {
+        #[command(flatten)]
+        tenant: TenantArg,
+        #[command(flatten)]
+        fields: Box<EndpointFields>,
+    },
+    /// List a tenant's endpoints.
+    List {
+        #[command(flatten)]
+        tenant: TenantArg,
+        /// Only those of this project.
+        #[arg(long)]
+        project: Option<String>,
+        /// Only those that are switched on, or off.
+        #[arg(long)]
+        active: Option<bool>,
+        /// Only those that want this type.
+        #[arg(long)]
+        event_type: Option<String>,
+    },
+    /// Show one endpoint.
+    Show {
+        #[command(flatten)]
+        tenant: TenantArg,
+        id: String,
+    },
+    /// Change an endpoint; what is not given stays.
+    Update {
+        #[command(flatten)]
+        tenant: TenantArg,
+        id: String,
+        #[command(flatten)]
+        fields: Box<EndpointFields>,
+    },
+    /// Delete an endpoint; what is still to be delivered to it becomes dead letters.
+    Delete {
+        #[command(flatten)]
+        tenant: TenantArg,
+        id: String,
+    },
+    /// Show an endpoint's attempts, newest first.
+    Attempts {
+        #[command(flatten)]
+        tenant: TenantArg,
+        id: String,
+        /// At most so many.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+}
+
+/// An endpoint's fields.
+#[derive(Debug, Args)]
+pub struct EndpointFields {
+    /// Where it is reached.
+    #[arg(long = "endpoint-url", visible_alias = "to", value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// The preset of its settings.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// A name for people.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The project whose events it gets.
+    #[arg(long)]
+    pub project: Option<String>,
+    /// Event types it wants: exact, `prefix.*` or `*`.
+    #[arg(long, value_delimiter = ',')]
+    pub events: Option<Vec<String>>,
+    /// Its signing secret.
+    #[arg(long, env = "HOOKFLEET_ENDPOINT_SECRET", hide_env_values = true)]
+    pub secret: Option<Hidden>,
+    /// What one attempt may take, such as 10s.
+    #[arg(long)]
+    pub timeout: Option<String>,
+    /// Waits between attempts, such as 5s,1m,10m; empty for no retry.
+    #[arg(long, value_name = "WAITS")]
+    pub retry: Option<String>,
+    /// Is it switched on?
+    #[arg(long)]
+    pub active: Option<bool>,
+    /// Any fields, as a JSON object; the flags above come on top.
+    #[arg(long, value_name = "JSON")]
+    pub json: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct EventArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(subcommand)]
+    pub command: EventCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EventCommand {
+    /// Publish one event, or many from a file.
+    Publish {
+        #[command(flatten)]
+        tenant: TenantArg,
+        /// Its type, such as content.published.
+        #[arg(long = "type", value_name = "TYPE", required_unless_present = "ndjson")]
+        event_type: Option<String>,
+        /// Its data: JSON, @FILE, or - for stdin.
+        #[arg(long, value_name = "JSON", required_unless_present = "ndjson")]
+        data: Option<String>,
+        /// The project it belongs to.
+        #[arg(long)]
+        project: Option<String>,
+        /// When it happened; else now.
+        #[arg(long)]
+        timestamp: Option<String>,
+        /// The same key again is the same event.
+        #[arg(long)]
+        idempotency_key: Option<String>,
+        /// A file of events, one JSON object a line.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "data"])]
+        ndjson: Option<PathBuf>,
+    },
+    /// Show an event and its deliveries.
+    Show {
+        #[command(flatten)]
+        tenant: TenantArg,
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct DeadArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(subcommand)]
+    pub command: DeadCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeadCommand {
+    /// List dead letters, newest first.
+    List {
+        #[command(flatten)]
+        filter: DeadFilter,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Show one dead letter with its history and its payload.
+    Show { id: String },
+    /// Deliver matching letters again.
+    Replay {
+        #[command(flatten)]
+        filter: DeadFilter,
+        /// At most so fast, such as 50/s.
+        #[arg(long)]
+        rate: Option<Rate>,
+        /// Only tell how many match.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not wait for the end.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Throw matching letters away.
+    Discard {
+        #[command(flatten)]
+        filter: DeadFilter,
+        /// Without a filter: yes, all of them.
+        #[arg(long)]
+        all: bool,
+        /// Only tell how many match.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not wait for the end.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Write matching letters to stdout, one JSON object a line.
+    Export {
+        #[command(flatten)]
+        filter: DeadFilter,
+    },
+    /// Rebuild the list of dead letters from the queue, which is the truth.
+    Reindex,
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+pub struct DeadFilter {
+    /// Of this tenant.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// For this endpoint.
+    #[arg(long)]
+    pub endpoint: Option<String>,
+    /// Of this type.
+    #[arg(long)]
+    pub event_type: Option<String>,
+    /// Given up for this reason.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Given up at this time or later (RFC 3339).
+    #[arg(long)]
+    pub since: Option<Timestamp>,
+    /// Given up before this time (RFC 3339).
+    #[arg(long)]
+    pub until: Option<Timestamp>,
+    /// Just these.
+    #[arg(long = "id")]
+    pub ids: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ListenArgs {
+    /// The port on 127.0.0.1; 0 picks a free one.
+    #[arg(long, default_value_t = 9000)]
+    pub port: u16,
+    /// The secret to check signatures with.
+    #[arg(long, env = "HOOKFLEET_ENDPOINT_SECRET", hide_env_values = true)]
+    pub secret: Option<Hidden>,
+    /// The profile whose signature is expected.
+    #[arg(long, value_parser = profile, default_value = "standard")]
+    pub profile: Profile,
+    /// The status to answer with.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
+    pub status: u16,
+    /// How long to wait before answering.
+    #[arg(long, default_value = "0s")]
+    pub delay: Duration,
+    /// What is printed on stdout: text, or one JSON object a request.
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: OutputFormat,
+}
+
+fn profile(name: &str) -> Result<Profile, String> {
+    serde_json::from_value(name.into()).map_err(|error| error.to_string())
+}

@@ -1,0 +1,224 @@
+//! Settings of the serving roles: flag, then environment, then file, then default.
+
+use std::path::PathBuf;
+use std::time::Duration as StdDuration;
+
+use clap::{Args, ValueEnum};
+use hookfleet_backends::rabbitmq::{Archive, RabbitOptions};
+use hookfleet_domain::{EndpointPolicy, Secret};
+use hookfleet_worker::{AddressPolicy, WorkerOptions};
+use serde::Deserialize;
+
+use crate::failure::Failure;
+use crate::values::{Duration, Hidden, Listen, Networks};
+
+/// What flags, environment or file said; nothing is filled in yet.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// A TOML file with the settings below, their names written with `_`.
+    #[arg(long, env = "HOOKFLEET_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// The broker: amqp://user:password@host:5672/vhost.
+    #[arg(long, env = "HOOKFLEET_AMQP_URL", hide_env_values = true)]
+    amqp_url: Option<Hidden>,
+    /// The store: redis://:password@host:6379/0.
+    #[arg(long, env = "HOOKFLEET_REDIS_URL", hide_env_values = true)]
+    redis_url: Option<Hidden>,
+    /// The token that reaches everything.
+    #[arg(long, env = "HOOKFLEET_ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: Option<Hidden>,
+    /// 64 hex digits under which secrets are stored; the same for all roles of a fleet.
+    #[arg(long, env = "HOOKFLEET_MASTER_KEY", hide_env_values = true)]
+    master_key: Option<Hidden>,
+    /// Where the API listens [default: 127.0.0.1:8080].
+    #[arg(long, env = "HOOKFLEET_LISTEN")]
+    listen: Option<Listen>,
+    /// Where metrics and health listen [default: 127.0.0.1:9464].
+    #[arg(long, env = "HOOKFLEET_METRICS_LISTEN")]
+    metrics_listen: Option<Listen>,
+    /// Networks that deliveries may reach besides public addresses, such as 127.0.0.0/8.
+    #[arg(long, env = "HOOKFLEET_ALLOW_PRIVATE_NETWORKS", value_name = "CIDRS")]
+    allow_private_networks: Option<Networks>,
+    /// May endpoints be plain http? [default: false]
+    #[arg(long, env = "HOOKFLEET_ALLOW_HTTP", num_args = 0..=1, default_missing_value = "true")]
+    allow_http: Option<bool>,
+    /// Queues of each kind over which work is spread, 1 to 64 [default: 1].
+    #[arg(long, env = "HOOKFLEET_PARTITIONS", value_parser = clap::value_parser!(u16).range(1..=64))]
+    partitions: Option<u16>,
+    /// Deliveries under way at once in one worker, 1 to 10000 [default: 512].
+    #[arg(long, env = "HOOKFLEET_CONCURRENCY", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    concurrency: Option<u16>,
+    /// Endpoints up to which one event is delivered by one worker [default: 32].
+    #[arg(long, env = "HOOKFLEET_FAN_OUT_INLINE")]
+    fan_out_inline: Option<usize>,
+    /// Returns after which a message is given up as poison [default: 10].
+    #[arg(long, env = "HOOKFLEET_DELIVERY_LIMIT")]
+    delivery_limit: Option<u32>,
+    /// How long deliveries under way may take at the end [default: 30s].
+    #[arg(long, env = "HOOKFLEET_DRAIN_TIMEOUT")]
+    drain_timeout: Option<Duration>,
+    /// How long an idempotency key is remembered [default: 24h].
+    #[arg(long, env = "HOOKFLEET_DEDUP_WINDOW")]
+    dedup_window: Option<Duration>,
+    /// How long it is remembered what became of an event [default: 24h].
+    #[arg(long, env = "HOOKFLEET_EVENT_STATUS_KEPT")]
+    event_status_kept: Option<Duration>,
+    /// Is every event archived for a while? [default: on]
+    #[arg(long, env = "HOOKFLEET_ARCHIVE", value_enum)]
+    archive: Option<Switch>,
+    /// How long [default: 7d].
+    #[arg(long, env = "HOOKFLEET_ARCHIVE_RETENTION")]
+    archive_retention: Option<Duration>,
+    /// How much, in bytes [default: 10 GiB].
+    #[arg(long, env = "HOOKFLEET_ARCHIVE_MAX_BYTES")]
+    archive_max_bytes: Option<u64>,
+    /// What is logged, such as info or hookfleet_worker=debug [default: info].
+    #[arg(long, env = "HOOKFLEET_LOG")]
+    log: Option<String>,
+    /// How it is logged [default: text].
+    #[arg(long, env = "HOOKFLEET_LOG_FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    On,
+    Off,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Complete settings of a role in a fleet.
+#[derive(Debug)]
+pub struct Config {
+    pub rabbit: RabbitOptions,
+    pub redis_url: Secret,
+    pub master_key: Secret,
+    pub admin_token: Option<Secret>,
+    pub listen: Listen,
+    pub metrics_listen: Listen,
+    pub addresses: AddressPolicy,
+    pub endpoints: EndpointPolicy,
+    pub worker: WorkerOptions,
+    pub dedup_window: StdDuration,
+    pub event_status_kept: StdDuration,
+    pub log: String,
+    pub log_format: LogFormat,
+}
+
+const NO_BROKER: &str = "no broker and store: give --amqp-url and --redis-url \
+    (HOOKFLEET_AMQP_URL, HOOKFLEET_REDIS_URL); this version has no embedded backend";
+
+impl Settings {
+    /// Adds what the file says and fills in defaults.
+    pub fn complete(self, role: &str) -> Result<Config, Failure> {
+        let file = self.config.as_ref().map(read).transpose()?.unwrap_or_default();
+        let all = self.or(file);
+        let (Some(amqp_url), Some(redis_url)) = (all.amqp_url, all.redis_url) else {
+            return Err(Failure::usage(NO_BROKER));
+        };
+        let missing_key = "no master key: give --master-key (HOOKFLEET_MASTER_KEY), 64 hex digits, \
+            the same for all roles of the fleet";
+        let master_key = all.master_key.ok_or_else(|| Failure::usage(missing_key))?.0;
+        let defaults = WorkerOptions::default();
+        let retention = all.archive_retention.map_or(StdDuration::from_hours(168), |text| text.0);
+        let archive = Archive {
+            max_age: format!("{}s", retention.as_secs()),
+            bytes_max: all.archive_max_bytes.unwrap_or(10 * 1024 * 1024 * 1024),
+        };
+        let day = StdDuration::from_hours(24);
+        Ok(Config {
+            rabbit: RabbitOptions {
+                url: amqp_url.0,
+                partitions: all.partitions.unwrap_or(1),
+                archive: (all.archive != Some(Switch::Off)).then_some(archive),
+                name: format!("hookfleet {role}"),
+            },
+            redis_url: redis_url.0,
+            master_key,
+            admin_token: all.admin_token.map(|token| token.0),
+            listen: all.listen.unwrap_or(Listen::from(([127, 0, 0, 1], 8080))),
+            metrics_listen: all.metrics_listen.unwrap_or(Listen::from(([127, 0, 0, 1], 9464))),
+            addresses: AddressPolicy::new(all.allow_private_networks.unwrap_or_default().0),
+            endpoints: EndpointPolicy { allow_http: all.allow_http.unwrap_or(false) },
+            worker: WorkerOptions {
+                concurrency: all.concurrency.unwrap_or(defaults.concurrency),
+                fan_out_inline: all.fan_out_inline.unwrap_or(defaults.fan_out_inline),
+                delivery_limit: all.delivery_limit.unwrap_or(defaults.delivery_limit),
+                drain_timeout: all.drain_timeout.map_or(defaults.drain_timeout, |text| text.0),
+            },
+            dedup_window: all.dedup_window.map_or(day, |text| text.0),
+            event_status_kept: all.event_status_kept.map_or(day, |text| text.0),
+            log: all.log.unwrap_or_else(|| "info".to_owned()),
+            log_format: all.log_format.unwrap_or(LogFormat::Text),
+        })
+    }
+
+    /// What is said here, else there.
+    fn or(self, file: Self) -> Self {
+        Self {
+            config: None,
+            amqp_url: self.amqp_url.or(file.amqp_url),
+            redis_url: self.redis_url.or(file.redis_url),
+            admin_token: self.admin_token.or(file.admin_token),
+            master_key: self.master_key.or(file.master_key),
+            listen: self.listen.or(file.listen),
+            metrics_listen: self.metrics_listen.or(file.metrics_listen),
+            allow_private_networks: self.allow_private_networks.or(file.allow_private_networks),
+            allow_http: self.allow_http.or(file.allow_http),
+            partitions: self.partitions.or(file.partitions),
+            concurrency: self.concurrency.or(file.concurrency),
+            fan_out_inline: self.fan_out_inline.or(file.fan_out_inline),
+            delivery_limit: self.delivery_limit.or(file.delivery_limit),
+            drain_timeout: self.drain_timeout.or(file.drain_timeout),
+            dedup_window: self.dedup_window.or(file.dedup_window),
+            event_status_kept: self.event_status_kept.or(file.event_status_kept),
+            archive: self.archive.or(file.archive),
+            archive_retention: self.archive_retention.or(file.archive_retention),
+            archive_max_bytes: self.archive_max_bytes.or(file.archive_max_bytes),
+            log: self.log.or(file.log),
+            log_format: self.log_format.or(file.log_format),
+        }
+    }
+}
+
+fn read(path: &PathBuf) -> Result<Settings, Failure> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("config file {name} cannot be read: {error}")))?;
+    let settings: Settings = toml::from_str(&text).map_err(|error| {
+        // The line that is wrong may hold a secret: the message alone is shown.
+        let line = error.span().map_or(0, |span| {
+            text.get(..span.start).unwrap_or_default().matches('\n').count() + 1
+        });
+        Failure::usage(format!("config file {name}, line {line}: {}", error.message()))
+    })?;
+    in_range(&name.to_string(), "partitions", settings.partitions, 1..=64)?;
+    in_range(&name.to_string(), "concurrency", settings.concurrency, 1..=10_000)?;
+    Ok(settings)
+}
+
+fn in_range(
+    file: &str,
+    key: &str,
+    value: Option<u16>,
+    range: std::ops::RangeInclusive<u16>,
+) -> Result<(), Failure> {
+    match value.filter(|value| !range.contains(value)) {
+        None => Ok(()),
+        Some(value) => {
+            let (min, max) = range.into_inner();
+            Err(Failure::usage(format!("config file {file}: {key} is {value}, expected {min} to {max}")))
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Values as flags, environment and file write them.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use hookfleet_domain::{Secret, parse_duration};
+use ipnet::IpNet;
+use serde::Deserialize;
+
+/// A duration: `5s`, `10m`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Duration(pub std::time::Duration);
+
+impl FromStr for Duration {
+    type Err = hookfleet_domain::DurationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_duration(text).map(Self)
+    }
+}
+
+impl TryFrom<String> for Duration {
+    type Error = hookfleet_domain::DurationError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// Networks, separated by commas: `127.0.0.0/8,10.1.0.0/16`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Networks(pub Vec<IpNet>);
+
+/// A text that is no list of networks.
+#[derive(Debug, thiserror::Error)]
+#[error("network {0:?} is invalid: expected CIDR such as 10.1.0.0/16, separated by commas")]
+pub struct InvalidNetwork(String);
+
+impl FromStr for Networks {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let parse = |part: &str| part.parse().map_err(|_| InvalidNetwork(part.to_owned()));
+        parts.map(parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl TryFrom<String> for Networks {
+    type Error = InvalidNetwork;
+
+    fn try_from(text: String) -> Result<Self, InvalidNetwork> {
+        text.parse()
+    }
+}
+
+/// A secret setting: never printed.
+#[derive(Clone, Deserialize)]
+#[serde(from = "String")]
+pub struct Hidden(pub Secret);
+
+impl From<String> for Hidden {
+    fn from(text: String) -> Self {
+        Self(Secret::new(text))
+    }
+}
+
+impl FromStr for Hidden {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(Secret::new(text)))
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden(…)")
+    }
+}
+
+/// An address to listen on.
+pub type Listen = SocketAddr;
