@@ -1,0 +1,142 @@
+//! Talking to a server's HTTP API.
+
+use std::time::Duration;
+
+use hookfleet_domain::Secret;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::args::{OutputFormat, ServerArgs};
+use crate::failure::Failure;
+
+/// A server's API.
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: Secret,
+    /// What its answers are printed as.
+    pub output: OutputFormat,
+}
+
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
+
+impl Client {
+    /// The server that the arguments name.
+    pub fn new(arguments: ServerArgs) -> Result<Self, Failure> {
+        let missing = "no token: give --token (HOOKFLEET_TOKEN)";
+        let token = arguments.token.ok_or_else(|| Failure::refused(missing))?.0;
+        let url = arguments.url.trim_end_matches('/').to_owned();
+        let parsed = url.parse::<url::Url>();
+        parsed.map_err(|error| Failure::usage(format!("--url {url:?} is invalid: {error}")))?;
+        let http = reqwest::Client::builder()
+            .timeout(ANSWER_WAIT_MAX)
+            .no_proxy()
+            .build()
+            .map_err(|error| Failure::failed(format!("no HTTP client: {error}")))?;
+        Ok(Self { http, url, token, output: arguments.output })
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
+        self.call(Method::GET, &with_query(path, query), None).await
+    }
+
+    /// A call with a JSON body.
+    pub async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
+        let body = Body { content_type: "application/json", bytes: body.to_string().into() };
+        self.call(method, path, Some(body)).await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Result<(), Failure> {
+        self.call(Method::DELETE, path, None).await.map(drop)
+    }
+
+    /// A call with any body and further headers; `null` where the answer has no body.
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Body>,
+    ) -> Result<Value, Failure> {
+        let url = format!("{}{path}", self.url);
+        let mut request = self.http.request(method, url).bearer_auth(self.token.expose());
+        if let Some(body) = body {
+            request = request.header("content-type", body.content_type).body(body.bytes);
+        }
+        self.answered(request).await
+    }
+
+    /// A call with an idempotency key.
+    pub async fn publish(
+        &self,
+        path: &str,
+        body: &Value,
+        idempotency_key: Option<&str>,
+    ) -> Result<Value, Failure> {
+        let url = format!("{}{path}", self.url);
+        let mut request = self.http.post(url).bearer_auth(self.token.expose());
+        if let Some(key) = idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        self.answered(request.header("content-type", "application/json").body(body.to_string()))
+            .await
+    }
+
+    async fn answered(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
+        let unreachable = |error: reqwest::Error| {
+            Failure::out_of_reach(format!("no answer from {}: {}", self.url, deepest(&error)))
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(unreachable)?;
+        if status.is_success() {
+            if bytes.is_empty() {
+                return Ok(Value::Null);
+            }
+            let unreadable = |error| Failure::failed(format!("the answer is no JSON: {error}"));
+            return serde_json::from_slice(&bytes).map_err(unreadable);
+        }
+        let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let detail = problem.get("detail").or_else(|| problem.get("title"));
+        let detail = detail.and_then(Value::as_str).unwrap_or("no reason given");
+        Err(failure(status, detail))
+    }
+}
+
+/// A request's body.
+pub struct Body {
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// The bytes.
+    pub bytes: bytes::Bytes,
+}
+
+fn failure(status: StatusCode, detail: &str) -> Failure {
+    let text = format!("{detail} (status {})", status.as_u16());
+    match status.as_u16() {
+        401 | 403 => Failure::refused(text),
+        404 => Failure::not_found(text),
+        400 | 413 | 415 | 422 => Failure::usage(text),
+        502..=504 => Failure::out_of_reach(text),
+        _ => Failure::failed(text),
+    }
+}
+
+fn deepest(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// A path with its query, as far as values were given.
+fn with_query(path: &str, query: &[(&str, String)]) -> String {
+    if query.is_empty() {
+        return path.to_owned();
+    }
+    let mut serializer = url::form_urlencoded::Serializer::new(String::new());
+    serializer.extend_pairs(query);
+    format!("{path}?{}", serializer.finish())
+}

@@ -1,0 +1,8 @@
+//! What each subcommand does.
+
+pub mod dead;
+pub mod doctor;
+pub mod endpoint;
+pub mod event;
+pub mod listen;
+pub mod serve;

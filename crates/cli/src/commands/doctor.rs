@@ -1,0 +1,101 @@
+//! `hookfleet doctor`: what is wrong, and how to mend it.
+
+use hookfleet_backends::rabbitmq::{Finding, inspect};
+use hookfleet_backends::redis::{RedisOptions, RedisStore};
+use hookfleet_domain::Clock;
+use hookfleet_store::{Sealer, Store};
+
+use crate::clock::SystemClock;
+use crate::config::{Config, Settings};
+use crate::failure::Failure;
+use crate::output;
+
+/// Clocks further apart than this upset signatures, leases and schedules.
+const CLOCK_OFF_MAX_MS: u64 = 2_000;
+
+struct Check {
+    name: String,
+    problem: Option<(String, &'static str)>,
+}
+
+/// Runs it.
+pub async fn run(settings: Settings) -> Result<(), Failure> {
+    let config = settings.complete("doctor")?;
+    let mut checks = broker(&config).await;
+    checks.extend(store(&config).await);
+    let mut wrong = 0;
+    for check in &checks {
+        match &check.problem {
+            None => output::line(&format!("ok     {}", check.name))?,
+            Some((problem, mend)) => {
+                wrong += 1;
+                output::line(&format!("WRONG  {}: {problem}", check.name))?;
+                output::line(&format!("       {mend}"))?;
+            }
+        }
+    }
+    if wrong == 0 {
+        return Ok(());
+    }
+    Err(Failure::failed(format!("{wrong} of {} checks found something wrong", checks.len())))
+}
+
+async fn broker(config: &Config) -> Vec<Check> {
+    match inspect(&config.rabbit).await {
+        Ok(findings) => findings.into_iter().map(topology).collect(),
+        Err(error) => vec![Check {
+            name: "broker".to_owned(),
+            problem: Some((error.to_string(), "check --amqp-url, and that the broker is up")),
+        }],
+    }
+}
+
+fn topology(finding: Finding) -> Check {
+    let messages = finding.messages.map(|count| format!(", {count} messages"));
+    let mend = "missing: start a worker or an API, they declare it; \
+        declared differently: drain it, delete it, and start them again";
+    Check {
+        name: format!("{}{}", finding.name, messages.unwrap_or_default()),
+        problem: finding.problem.map(|problem| (problem, mend)),
+    }
+}
+
+async fn store(config: &Config) -> Vec<Check> {
+    let wrong = |problem: String, mend| Check { name: "store".to_owned(), problem: Some((problem, mend)) };
+    let sealer = match Sealer::new(&config.master_key) {
+        Ok(sealer) => sealer,
+        Err(error) => return vec![wrong(error.to_string(), "make one: openssl rand -hex 32")],
+    };
+    let options = RedisOptions::new(config.redis_url.clone(), sealer);
+    let store = match RedisStore::connect(options).await {
+        Ok(store) => store,
+        Err(error) => {
+            let mend = "check --redis-url, and that Redis is up";
+            return vec![wrong(error.to_string(), mend)];
+        }
+    };
+    let answers = store.ping().await.err().map(|error| (error.to_string(), "see Redis' log"));
+    let clock = match store.server_time().await {
+        Ok(theirs) => {
+            let ours = SystemClock.now();
+            let off = ours.since(theirs).max(theirs.since(ours)).as_millis();
+            (off > u128::from(CLOCK_OFF_MAX_MS)).then(|| {
+                (format!("{off} ms apart from the store's"), "run NTP on both machines")
+            })
+        }
+        Err(error) => Some((error.to_string(), "see Redis' log")),
+    };
+    let lasting = match store.is_persistent().await {
+        Ok(true) => None,
+        Ok(false) => {
+            let problem = "Redis writes no append-only file: endpoints do not outlive it".to_owned();
+            Some((problem, "set appendonly yes, and export your endpoints"))
+        }
+        Err(error) => Some((error.to_string(), "allow CONFIG GET or INFO to this user")),
+    };
+    vec![
+        Check { name: "store answers".to_owned(), problem: answers },
+        Check { name: "clock".to_owned(), problem: clock },
+        Check { name: "store outlives a restart".to_owned(), problem: lasting },
+    ]
+}

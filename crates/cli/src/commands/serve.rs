@@ -1,0 +1,129 @@
+//! The serving roles: API, worker, or both.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hookfleet_api::{Api, ApiMetrics, Prober, QueueAndStore};
+use hookfleet_domain::{Clock, Endpoint, Secret};
+use hookfleet_worker::Sender;
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Settings};
+use crate::failure::Failure;
+use crate::starting::Starting;
+use crate::wire::Parts;
+use crate::{lifecycle, telemetry};
+
+#[derive(Clone, Copy)]
+struct Roles {
+    api: bool,
+    worker: bool,
+}
+
+/// `hookfleet serve`
+pub async fn serve(settings: Settings) -> Result<(), Failure> {
+    run(settings.complete("serve")?, Roles { api: true, worker: true }).await
+}
+
+/// `hookfleet api`
+pub async fn api(settings: Settings) -> Result<(), Failure> {
+    run(settings.complete("api")?, Roles { api: true, worker: false }).await
+}
+
+/// `hookfleet worker`
+pub async fn worker(settings: Settings) -> Result<(), Failure> {
+    run(settings.complete("worker")?, Roles { api: false, worker: true }).await
+}
+
+async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
+    telemetry::begin(&config.log, config.log_format)?;
+    let token = match (roles.api, &config.admin_token) {
+        (true, None) => {
+            let missing = "no admin token: give --admin-token (HOOKFLEET_ADMIN_TOKEN)";
+            return Err(Failure::usage(missing));
+        }
+        (true, Some(token)) => Some(token.clone()),
+        (false, _) => None,
+    };
+    let mut tasks = JoinSet::new();
+    let stop = lifecycle::stop_on_signal(&mut tasks)?;
+    let registry = Registry::new();
+    let starting = Starting::default();
+    let mut servers = JoinSet::new();
+    let ops = hookfleet_api::ops_router(registry.clone(), Arc::new(starting.clone()));
+    servers.spawn(hookfleet_api::serve(bind(config.metrics_listen).await?, ops, stop.clone()));
+    if roles.api {
+        let listener = bind(config.listen).await?;
+        tracing::info!("the API listens on http://{}", local(&listener));
+        servers.spawn(hookfleet_api::serve(listener, starting.router(), stop.clone()));
+    }
+    let Some(parts) = Parts::connect(&config, &registry, &stop).await? else { return Ok(()) };
+    let ready = QueueAndStore::new(Arc::clone(&parts.queue), Arc::clone(&parts.store));
+    let router = match token {
+        Some(token) => Some(hookfleet_api::router(api_of(&parts, &config, token, &registry)?)),
+        None => None,
+    };
+    starting.begun(Arc::new(ready), router);
+    tracing::info!("ready");
+    if roles.worker {
+        parts.worker(&config, &registry)?.run(stop.clone()).await;
+    }
+    stop.cancelled().await;
+    end(servers, &stop).await;
+    parts.rabbit.close().await;
+    Ok(())
+}
+
+/// Requests under way are answered; the listeners have stopped already.
+async fn end(mut servers: JoinSet<()>, stop: &CancellationToken) {
+    stop.cancel();
+    let grace = std::time::Duration::from_secs(10);
+    let ended = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, ended).await.is_err() {
+        tracing::warn!("some requests were still under way");
+    }
+}
+
+async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| Failure::failed(format!("cannot listen on {address}: {error}")))
+}
+
+fn local(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string())
+}
+
+fn api_of(
+    parts: &Parts,
+    config: &Config,
+    admin_token: Secret,
+    registry: &Registry,
+) -> Result<Api, Failure> {
+    let clock = Arc::clone(&parts.clock);
+    Ok(Api {
+        queue: Arc::clone(&parts.queue),
+        store: Arc::clone(&parts.store),
+        producer: parts.producer.clone(),
+        prober: Arc::new(SendingProber { sender: Arc::clone(&parts.sender), clock }),
+        clock: Arc::clone(&parts.clock),
+        admin_token,
+        policy: config.endpoints,
+        metrics: ApiMetrics::register(registry).map_err(Failure::failed)?,
+    })
+}
+
+/// Endpoints are probed by what sends to them later, under the same address policy.
+struct SendingProber {
+    sender: Arc<Sender>,
+    clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Prober for SendingProber {
+    async fn probe(&self, endpoint: &Endpoint) -> Result<(), String> {
+        self.sender.probe(endpoint, self.clock.as_ref()).await
+    }
+}
