@@ -1,1 +1,142 @@
-//! Redis
+//! The store port over Redis 7 (and what speaks like it).
+//!
+//! Every key of one endpoint carries its id as a hash tag, so that one script reaches them all on a
+//! cluster, too. Each delivery costs two round trips, the gate before and the record after, each one
+//! script; concurrent calls share one multiplexed connection and so one write.
+
+mod changes;
+mod dead_letters;
+mod deliveries;
+mod endpoints;
+mod intake;
+mod jobs;
+mod keys;
+mod scripts;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hookfleet_domain::{Secret, Timestamp};
+use hookfleet_store::{Sealer, Store, StoreError};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError};
+
+/// A store that does not answer in this time is out of reach.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Where the store is and how long it remembers.
+#[derive(Debug, Clone)]
+pub struct RedisOptions {
+    /// `redis://user:password@host:6379/0`, or `rediss`.
+    pub url: Secret,
+    /// Seals secrets.
+    pub sealer: Sealer,
+    /// How long an idempotency key is remembered: 24 h.
+    pub dedup_ttl: Duration,
+    /// How long it is remembered what became of an event, after it was last heard of: 24 h.
+    pub status_ttl: Duration,
+}
+
+impl RedisOptions {
+    /// Options with the usual times.
+    pub fn new(url: Secret, sealer: Sealer) -> Self {
+        let day = Duration::from_hours(24);
+        Self {
+            url,
+            sealer,
+            dedup_ttl: day,
+            status_ttl: day,
+        }
+    }
+}
+
+/// A store on Redis.
+#[derive(Clone)]
+pub struct RedisStore {
+    client: Client,
+    connection: ConnectionManager,
+    sealer: Sealer,
+    dedup_ttl: Duration,
+    status_ttl: Duration,
+}
+
+impl RedisStore {
+    /// Connects once, and then stays connected. An error of this first time is the caller's to
+    /// handle: wait and call again, or, if it is [`StoreError::Refused`], give up.
+    pub async fn connect(options: RedisOptions) -> Result<Self, StoreError> {
+        // The URL may hold a password, and so may an error about it.
+        let invalid = |_| StoreError::Refused("the Redis URL is invalid".to_owned());
+        let client = Client::open(options.url.expose()).map_err(invalid)?;
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(0)
+            .set_max_delay(ANSWER_WAIT_MAX)
+            .set_connection_timeout(Some(ANSWER_WAIT_MAX))
+            .set_response_timeout(Some(ANSWER_WAIT_MAX));
+        let connected = client.get_connection_manager_with_config(config).await;
+        let connection = connected.map_err(|error| store_error(&error))?;
+        let store = Self {
+            client,
+            connection,
+            sealer: options.sealer,
+            dedup_ttl: options.dedup_ttl,
+            status_ttl: options.status_ttl,
+        };
+        store.ping().await?;
+        Ok(store)
+    }
+
+    /// The server's own time.
+    pub async fn server_time(&self) -> Result<Timestamp, StoreError> {
+        let (seconds, micros): (i64, i64) = self.ask(&redis::cmd("TIME")).await?;
+        Ok(Timestamp::from_unix_ms(seconds * 1000 + micros / 1000))
+    }
+
+    /// Does what it holds outlive a restart (append-only file)?
+    pub async fn is_persistent(&self) -> Result<bool, StoreError> {
+        let info: String = self.ask(redis::cmd("INFO").arg("persistence")).await?;
+        Ok(info.contains("aof_enabled:1"))
+    }
+
+    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        let answer = command.query_async(&mut self.connection()).await;
+        answer.map_err(|error| store_error(&error))
+    }
+
+    async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
+        let answer = commands.query_async(&mut self.connection()).await;
+        answer.map_err(|error| store_error(&error))
+    }
+
+    fn connection(&self) -> ConnectionManager {
+        self.connection.clone()
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.ask(&redis::cmd("PING")).await
+    }
+}
+
+/// Passwords and permissions need a person; everything else may pass.
+fn store_error(error: &RedisError) -> StoreError {
+    let refused = error.kind() == ErrorKind::AuthenticationFailed
+        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
+    if refused {
+        return StoreError::Refused(error.to_string());
+    }
+    StoreError::Unavailable(error.to_string())
+}
+
+fn corrupt(key: &str, why: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt {
+        key: key.to_owned(),
+        why: why.to_string(),
+    }
+}
+
+/// Whole milliseconds, for expiries.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

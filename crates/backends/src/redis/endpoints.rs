@@ -1,0 +1,169 @@
+//! Endpoints: one hash for each tenant, every write announced.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use futures_util::future::try_join_all;
+use hookfleet_domain::{
+    AttemptRecord, DisabledReason, Endpoint, EndpointHealth, EndpointId, TenantId, Timestamp,
+    limits,
+};
+use hookfleet_store::{Changes, EndpointStore, StoreError, Written, wire};
+use redis::{AsyncCommands, Script};
+
+use super::changes::RedisChanges;
+use super::scripts::{ADD_ENDPOINT, REPLACE_ENDPOINT};
+use super::{RedisStore, corrupt, keys, store_error};
+
+/// Tries at a change that others overtake.
+const TRIES_MAX: u32 = 10;
+
+impl RedisStore {
+    async fn write(
+        &self,
+        script: &Script,
+        endpoint: &Endpoint,
+        condition: u64,
+    ) -> Result<Written, StoreError> {
+        let record = wire::encode_endpoint(&self.sealer, endpoint)?;
+        let key = keys::endpoints(&endpoint.tenant);
+        let mut write = script.key(&key);
+        write.arg(endpoint.id.as_str()).arg(record).arg(condition);
+        write.arg(keys::CHANGES).arg(endpoint.tenant.as_str());
+        let written = write.invoke_async(&mut self.connection()).await;
+        let written: String = written.map_err(|error| store_error(&error))?;
+        match written.as_str() {
+            "yes" => Ok(Written::Yes),
+            "full" => Ok(Written::Full),
+            "missing" => Ok(Written::Missing),
+            "conflict" => Ok(Written::Conflict),
+            other => Err(corrupt(&key, format!("a script answered {other:?}"))),
+        }
+    }
+
+    async fn health(&self, id: &EndpointId) -> Result<EndpointHealth, StoreError> {
+        let fields = self.connection().hgetall(keys::health(id)).await;
+        let fields: HashMap<String, i64> = fields.map_err(|error| store_error(&error))?;
+        let count = |name| {
+            fields
+                .get(name)
+                .and_then(|n| u64::try_from(*n).ok())
+                .unwrap_or(0)
+        };
+        let time = |name| fields.get(name).copied().map(Timestamp::from_unix_ms);
+        Ok(EndpointHealth {
+            failure_count: count("failing"),
+            successes: count("successes"),
+            failures: count("failures"),
+            last_success_at: time("success_at"),
+            last_failure_at: time("failure_at"),
+        })
+    }
+}
+
+#[async_trait]
+impl EndpointStore for RedisStore {
+    async fn add_endpoint(&self, endpoint: &Endpoint) -> Result<Written, StoreError> {
+        self.write(
+            &ADD_ENDPOINT,
+            endpoint,
+            limits::ENDPOINTS_PER_TENANT_MAX as u64,
+        )
+        .await
+    }
+
+    async fn replace_endpoint(&self, endpoint: &Endpoint) -> Result<Written, StoreError> {
+        self.write(&REPLACE_ENDPOINT, endpoint, endpoint.revision)
+            .await
+    }
+
+    async fn remove_endpoint(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+    ) -> Result<bool, StoreError> {
+        let mut connection = self.connection();
+        let removed = connection.hdel(keys::endpoints(tenant), id.as_str()).await;
+        let removed: bool = removed.map_err(|error| store_error(&error))?;
+        let mut pipe = redis::pipe();
+        pipe.del(&[keys::health(id), keys::attempts(id)]).ignore();
+        pipe.publish(keys::CHANGES, tenant.as_str()).ignore();
+        self.ask_all::<()>(&pipe).await?;
+        Ok(removed)
+    }
+
+    async fn endpoint(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+    ) -> Result<Option<Endpoint>, StoreError> {
+        let key = keys::endpoints(tenant);
+        let record = self.connection().hget(&key, id.as_str()).await;
+        let record: Option<Vec<u8>> = record.map_err(|error| store_error(&error))?;
+        record
+            .map(|bytes| wire::decode_endpoint(&self.sealer, &key, &bytes))
+            .transpose()
+    }
+
+    async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError> {
+        let key = keys::endpoints(tenant);
+        let records = self.connection().hvals(&key).await;
+        let records: Vec<Vec<u8>> = records.map_err(|error| store_error(&error))?;
+        let decode = |bytes: &Vec<u8>| wire::decode_endpoint(&self.sealer, &key, bytes);
+        let mut endpoints: Vec<Endpoint> = records.iter().map(decode).collect::<Result<_, _>>()?;
+        endpoints.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(endpoints)
+    }
+
+    async fn disable_endpoint(
+        &self,
+        tenant: &TenantId,
+        id: &EndpointId,
+        reason: DisabledReason,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        for _ in 0..TRIES_MAX {
+            let endpoint = self.endpoint(tenant, id).await?;
+            let Some(mut endpoint) = endpoint.filter(|endpoint| endpoint.active) else {
+                return Ok(false);
+            };
+            (endpoint.active, endpoint.disabled_reason) = (false, Some(reason));
+            (endpoint.updated_at, endpoint.revision) = (now, endpoint.revision + 1);
+            match self.replace_endpoint(&endpoint).await? {
+                Written::Yes => return Ok(true),
+                Written::Missing | Written::Full => return Ok(false),
+                Written::Conflict => {}
+            }
+        }
+        Err(StoreError::Unavailable(format!(
+            "endpoint {id} is changed by others all the time"
+        )))
+    }
+
+    async fn endpoint_health(&self, ids: &[EndpointId]) -> Result<Vec<EndpointHealth>, StoreError> {
+        try_join_all(ids.iter().map(|id| self.health(id))).await
+    }
+
+    async fn attempts(
+        &self,
+        id: &EndpointId,
+        limit: usize,
+    ) -> Result<Vec<AttemptRecord>, StoreError> {
+        let key = keys::attempts(id);
+        let last = isize::try_from(limit.min(limits::ATTEMPTS_KEPT_MAX)).unwrap_or(0) - 1;
+        if last < 0 {
+            return Ok(Vec::new());
+        }
+        let lines = self.connection().lrange(&key, 0, last).await;
+        let lines: Vec<Vec<u8>> = lines.map_err(|error| store_error(&error))?;
+        let read =
+            |line: &Vec<u8>| serde_json::from_slice(line).map_err(|error| corrupt(&key, error));
+        lines.iter().map(read).collect()
+    }
+
+    async fn changes(&self) -> Result<Box<dyn Changes>, StoreError> {
+        Ok(Box::new(
+            RedisChanges::subscribe(self.client.clone()).await?,
+        ))
+    }
+}

@@ -1,0 +1,59 @@
+//! Jobs, and the claim on one of them.
+
+use async_trait::async_trait;
+use hookfleet_domain::{JobId, Timestamp, WorkerId};
+use hookfleet_store::{Job, JobState, JobStore, StoreError};
+use redis::AsyncCommands;
+
+use super::keys::{JOB_CLAIM, JOBS, JOBS_ENDED, JOBS_OPEN};
+use super::scripts::{CLAIM_JOB, PUT_JOB};
+use super::{RedisStore, corrupt, millis, store_error};
+
+/// Jobs remembered after their end.
+const ENDED_MAX: usize = 1000;
+
+fn read(bytes: &[u8]) -> Result<Job, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| corrupt(JOBS, error))
+}
+
+#[async_trait]
+impl JobStore for RedisStore {
+    async fn put_job(&self, job: &Job) -> Result<(), StoreError> {
+        let record = serde_json::to_vec(job).map_err(|error| corrupt(JOBS, error))?;
+        let ended = match job.state {
+            JobState::Queued | JobState::Running => 0,
+            JobState::Done | JobState::Failed => 1,
+        };
+        let mut put = PUT_JOB.key(JOBS);
+        put.key(JOBS_OPEN).key(JOBS_ENDED).key(JOB_CLAIM);
+        put.arg(job.id.as_str())
+            .arg(record)
+            .arg(job.created_at.unix_ms())
+            .arg(ended)
+            .arg(ENDED_MAX);
+        let written = put.invoke_async::<()>(&mut self.connection()).await;
+        written.map_err(|error| store_error(&error))
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
+        let bytes = self.connection().hget(JOBS, id.as_str()).await;
+        let bytes: Option<Vec<u8>> = bytes.map_err(|error| store_error(&error))?;
+        bytes.map(|bytes| read(&bytes)).transpose()
+    }
+
+    async fn claim_job(
+        &self,
+        worker: &WorkerId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Job>, StoreError> {
+        let mut claim = CLAIM_JOB.key(JOBS);
+        claim.key(JOBS_OPEN).key(JOB_CLAIM);
+        claim
+            .arg(worker.as_str())
+            .arg(millis(until.since(now)).max(1));
+        let bytes = claim.invoke_async(&mut self.connection()).await;
+        let bytes: Option<Vec<u8>> = bytes.map_err(|error| store_error(&error))?;
+        bytes.map(|bytes| read(&bytes)).transpose()
+    }
+}
