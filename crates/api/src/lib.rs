@@ -1,1 +1,128 @@
-//! The HTTP API: endpoints, events, attempts, dead letters, jobs, health.
+//! The HTTP API: events, endpoints, attempts, dead letters, jobs, health.
+//!
+//! It knows the producer, the queue and the store, and no worker: what a worker has done is read from
+//! the store, and what it is to do is written there as a job. Errors are problems (RFC 9457).
+
+mod attempts;
+mod auth;
+mod batch;
+mod dead_letters;
+mod endpoint_view;
+mod endpoints;
+mod events;
+mod extract;
+mod health;
+mod jobs;
+mod metrics;
+mod problem;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::extract::DefaultBodyLimit;
+use axum::http::Uri;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use hookfleet_domain::{Clock, Endpoint, EndpointPolicy, Secret, limits};
+use hookfleet_producer::Producer;
+use hookfleet_queue::Queue;
+use hookfleet_store::Store;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use problem::Problem;
+
+pub use health::{QueueAndStore, Ready, health_router, ops_router};
+pub use metrics::ApiMetrics;
+
+/// What the API is made of.
+pub struct Api {
+    /// Is it ready?
+    pub queue: Arc<dyn Queue>,
+    /// What the fleet remembers.
+    pub store: Arc<dyn Store>,
+    /// The door for events.
+    pub producer: Producer,
+    /// Tries out whether an endpoint can be reached.
+    pub prober: Arc<dyn Prober>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// The token that reaches everything.
+    pub admin_token: Secret,
+    /// What the operator allows of endpoints.
+    pub policy: EndpointPolicy,
+    /// What is counted.
+    pub metrics: ApiMetrics,
+}
+
+/// Tries out whether an endpoint can be reached, before it is saved.
+#[async_trait]
+pub trait Prober: Send + Sync {
+    /// Any HTTP answer will do; else why there was none.
+    async fn probe(&self, endpoint: &Endpoint) -> Result<(), String>;
+}
+
+/// Room for an event's other members, beside its data.
+const EVENT_REQUEST_BYTES_MAX: usize = limits::EVENT_BYTES_MAX + 4096;
+/// Largest request that holds no event.
+const SMALL_REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// The routes of the API, with health beside them.
+pub fn router(api: Api) -> Router {
+    let ready = QueueAndStore::new(Arc::clone(&api.queue), Arc::clone(&api.store));
+    let api = Arc::new(api);
+    let limit = DefaultBodyLimit::max;
+    let tenant = Router::new()
+        .route(
+            "/events",
+            post(events::publish).layer(limit(EVENT_REQUEST_BYTES_MAX)),
+        )
+        .route(
+            "/events/batch",
+            post(batch::publish).layer(limit(limits::BATCH_BYTES_MAX)),
+        )
+        .route("/events/{event}", get(events::show))
+        .route("/endpoints", get(endpoints::list).post(endpoints::create))
+        .route(
+            "/endpoints/{endpoint}",
+            get(endpoints::show)
+                .patch(endpoints::change)
+                .delete(endpoints::delete),
+        )
+        .route("/endpoints/{endpoint}/attempts", get(attempts::list));
+    let v1 = Router::new()
+        .nest("/tenants/{tenant}", tenant)
+        .route("/dead-letters", get(dead_letters::list))
+        .route("/dead-letters/replay", post(dead_letters::replay))
+        .route("/dead-letters/discard", post(dead_letters::discard))
+        .route("/dead-letters/reindex", post(dead_letters::reindex))
+        .route("/dead-letters/{letter}", get(dead_letters::show))
+        .route("/jobs/{job}", get(jobs::show));
+    Router::new()
+        .nest("/v1", v1)
+        .fallback(no_route)
+        .method_not_allowed_fallback(Problem::method_not_allowed)
+        .layer(DefaultBodyLimit::max(SMALL_REQUEST_BYTES_MAX))
+        .route_layer(middleware::from_fn_with_state(
+            Arc::clone(&api),
+            auth::authenticate,
+        ))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&api),
+            metrics::measure,
+        ))
+        .with_state(api)
+        .merge(health_router(Arc::new(ready)))
+}
+
+async fn no_route(uri: Uri) -> Problem {
+    Problem::not_found(format!("there is nothing at {}", uri.path()))
+}
+
+/// Serves until `stop`, then answers what is under way.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = server.await {
+        tracing::error!(%error, "the HTTP server ended");
+    }
+}

@@ -18,7 +18,7 @@ pub struct Client {
     pub output: OutputFormat,
 }
 
-const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
+const ANSWER_WAIT_MAX: Duration = Duration::from_mins(1);
 
 impl Client {
     /// The server that the arguments name.
@@ -33,7 +33,12 @@ impl Client {
             .no_proxy()
             .build()
             .map_err(|error| Failure::failed(format!("no HTTP client: {error}")))?;
-        Ok(Self { http, url, token, output: arguments.output })
+        Ok(Self {
+            http,
+            url,
+            token,
+            output: arguments.output,
+        })
     }
 
     /// GET.
@@ -43,7 +48,10 @@ impl Client {
 
     /// A call with a JSON body.
     pub async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
-        let body = Body { content_type: "application/json", bytes: body.to_string().into() };
+        let body = Body {
+            content_type: "application/json",
+            bytes: body.to_string().into(),
+        };
         self.call(method, path, Some(body)).await
     }
 
@@ -60,9 +68,14 @@ impl Client {
         body: Option<Body>,
     ) -> Result<Value, Failure> {
         let url = format!("{}{path}", self.url);
-        let mut request = self.http.request(method, url).bearer_auth(self.token.expose());
+        let mut request = self
+            .http
+            .request(method, url)
+            .bearer_auth(self.token.expose());
         if let Some(body) = body {
-            request = request.header("content-type", body.content_type).body(body.bytes);
+            request = request
+                .header("content-type", body.content_type)
+                .body(body.bytes);
         }
         self.answered(request).await
     }
@@ -79,8 +92,12 @@ impl Client {
         if let Some(key) = idempotency_key {
             request = request.header("idempotency-key", key);
         }
-        self.answered(request.header("content-type", "application/json").body(body.to_string()))
-            .await
+        self.answered(
+            request
+                .header("content-type", "application/json")
+                .body(body.to_string()),
+        )
+        .await
     }
 
     async fn answered(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {

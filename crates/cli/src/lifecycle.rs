@@ -8,7 +8,10 @@ use crate::failure::Failure;
 /// A token that is cancelled by SIGTERM or SIGINT. A second signal ends the process at once.
 pub fn stop_on_signal(tasks: &mut tokio::task::JoinSet<()>) -> Result<CancellationToken, Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("signals: {error}")));
-    let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let (mut term, mut int) = (
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+    );
     let stop = CancellationToken::new();
     let token = stop.clone();
     tasks.spawn(async move {

@@ -9,7 +9,9 @@ use crate::failure::Failure;
 pub fn begin(filter: &str, format: LogFormat) -> Result<(), Failure> {
     let invalid = |error| Failure::usage(format!("log filter {filter:?} is invalid: {error}"));
     let filter = EnvFilter::try_new(filter).map_err(invalid)?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let begun = match format {
         LogFormat::Text => logs.with_ansi(false).try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),

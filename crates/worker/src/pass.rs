@@ -94,13 +94,14 @@ impl Worker {
     }
 
     async fn pass(&self, job: &mut Job) -> Result<(), QueueError> {
-        let mut pass = self.queue.pass().await?;
         if job.kind == JobKind::Reindex {
+            // Before the pass begins: what is shown from now on is newer than its end, or seen.
             let clear = || self.store.clear_dead_letters();
             self.remembered("clearing the view", clear)
                 .await
                 .map_err(given_back)?;
         }
+        let mut pass = self.queue.pass().await?;
         let mut under_way = FuturesUnordered::new();
         let mut renewed = tokio::time::Instant::now();
         while let Some((letter, receipt)) = pass.next().await? {

@@ -20,9 +20,11 @@ const LINES_AT_ONCE: usize = 1000;
 pub async fn run(arguments: EventArgs) -> Result<(), Failure> {
     let client = Client::new(arguments.server)?;
     match arguments.command {
-        EventCommand::Publish { tenant, ndjson: Some(file), .. } => {
-            publish_file(&client, &tenant.tenant, &file).await
-        }
+        EventCommand::Publish {
+            tenant,
+            ndjson: Some(file),
+            ..
+        } => publish_file(&client, &tenant.tenant, &file).await,
         EventCommand::Publish {
             tenant,
             event_type,
@@ -40,7 +42,9 @@ pub async fn run(arguments: EventArgs) -> Result<(), Failure> {
                 }
             }
             let path = format!("/v1/tenants/{}/events", tenant.tenant);
-            let published = client.publish(&path, &event, idempotency_key.as_deref()).await?;
+            let published = client
+                .publish(&path, &event, idempotency_key.as_deref())
+                .await?;
             output::answer(client.output, &published)
         }
         EventCommand::Show { tenant, id } => {
@@ -57,12 +61,16 @@ fn read_data(argument: &str) -> Result<Box<serde_json::value::RawValue>, Failure
         Some(file) => std::fs::read_to_string(file).map_err(unreadable)?,
         None if argument == "-" => {
             let mut text = String::new();
-            std::io::stdin().lock().read_to_string(&mut text).map_err(unreadable)?;
+            std::io::stdin()
+                .lock()
+                .read_to_string(&mut text)
+                .map_err(unreadable)?;
             text
         }
         None => argument.to_owned(),
     };
-    serde_json::from_str(&text).map_err(|error| Failure::usage(format!("--data is no JSON: {error}")))
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::usage(format!("--data is no JSON: {error}")))
 }
 
 async fn publish_file(client: &Client, tenant: &str, file: &Path) -> Result<(), Failure> {
@@ -79,7 +87,10 @@ async fn publish_file(client: &Client, tenant: &str, file: &Path) -> Result<(), 
         let full = lines == LINES_AT_ONCE
             || batch.len() + line.len() + 1 > limits::BATCH_BYTES_MAX && lines > 0;
         if full {
-            tally.add(&post(client, &path, std::mem::take(&mut batch)).await?, first_line);
+            tally.add(
+                &post(client, &path, std::mem::take(&mut batch)).await?,
+                first_line,
+            );
             (first_line, lines) = (first_line + lines, 0);
         }
         bar.inc(line.len() as u64 + 1);
@@ -95,7 +106,10 @@ async fn publish_file(client: &Client, tenant: &str, file: &Path) -> Result<(), 
 }
 
 async fn post(client: &Client, path: &str, batch: String) -> Result<Value, Failure> {
-    let body = Body { content_type: "application/x-ndjson", bytes: batch.into() };
+    let body = Body {
+        content_type: "application/x-ndjson",
+        bytes: batch.into(),
+    };
     client.call(Method::POST, path, Some(body)).await
 }
 
@@ -117,10 +131,16 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, answer: &Value, first_line: usize) {
-        let items = answer.get("items").and_then(Value::as_array).map(Vec::as_slice);
+        let items = answer
+            .get("items")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice);
         for (n, item) in items.unwrap_or_default().iter().enumerate() {
             if let Some(error) = item.get("error") {
-                let detail = error.get("detail").and_then(Value::as_str).unwrap_or("refused");
+                let detail = error
+                    .get("detail")
+                    .and_then(Value::as_str)
+                    .unwrap_or("refused");
                 output::tell(&format!("line {}: {detail}", first_line + n));
                 self.refused += 1;
             } else if item.get("duplicate") == Some(&Value::Bool(true)) {
@@ -132,7 +152,11 @@ impl Tally {
     }
 
     fn report(&self, client: &Client) -> Result<(), Failure> {
-        let Self { accepted, duplicates, refused } = self;
+        let Self {
+            accepted,
+            duplicates,
+            refused,
+        } = self;
         let told = json!({"accepted": accepted, "duplicates": duplicates, "refused": refused});
         output::answer(client.output, &told)?;
         if *refused > 0 {

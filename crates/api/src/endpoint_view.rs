@@ -1,0 +1,123 @@
+//! An endpoint as callers see it: never with a secret, but for one that was just generated.
+
+use std::collections::BTreeMap;
+
+use hookfleet_domain::{
+    Auth, BodyShape, DisabledReason, Endpoint, EndpointHealth, EndpointId, HeaderName, Method,
+    Profile, ProjectId, Rate, RetrySchedule, Secret, Signature, Subscription, TenantId, Timestamp,
+    duration_text,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// See the module.
+#[derive(Debug, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the fields of a public JSON object"
+)]
+pub struct EndpointView {
+    id: EndpointId,
+    tenant: TenantId,
+    project: Option<ProjectId>,
+    name: Option<String>,
+    url: String,
+    profile: Profile,
+    events: Vec<Subscription>,
+    method: Method,
+    body: BodyShape,
+    signature: Signature,
+    auth: Value,
+    accept: Option<String>,
+    event_header: Option<HeaderName>,
+    idempotency_header: Option<HeaderName>,
+    headers: BTreeMap<String, String>,
+    timeout: String,
+    retry: RetryView,
+    rate_limit: Option<Rate>,
+    max_in_flight: u32,
+    require_https: bool,
+    check_reachable: bool,
+    active: bool,
+    disabled_reason: Option<DisabledReason>,
+    has_secret: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+    #[serde(rename = "failureCount")]
+    failure_count: u64,
+    successes: u64,
+    failures: u64,
+    last_success_at: Option<Timestamp>,
+    last_failure_at: Option<Timestamp>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct RetryView {
+    schedule: RetrySchedule,
+}
+
+impl EndpointView {
+    /// What callers see of an endpoint.
+    pub fn new(endpoint: Endpoint, health: EndpointHealth) -> Self {
+        let settings = endpoint.settings;
+        let headers = settings
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name.into(), value));
+        Self {
+            id: endpoint.id,
+            tenant: endpoint.tenant,
+            project: endpoint.project,
+            name: endpoint.name,
+            url: endpoint.url.to_string(),
+            profile: endpoint.profile,
+            events: endpoint.events,
+            method: settings.method,
+            body: settings.body,
+            signature: settings.signature,
+            auth: auth(&endpoint.auth),
+            accept: settings.accept,
+            event_header: settings.event_header,
+            idempotency_header: settings.idempotency_header,
+            headers: headers.collect(),
+            timeout: duration_text(settings.timeout),
+            retry: RetryView {
+                schedule: settings.retry,
+            },
+            rate_limit: settings.rate_limit,
+            max_in_flight: settings.max_in_flight,
+            require_https: settings.require_https,
+            check_reachable: settings.check_reachable,
+            active: endpoint.active,
+            disabled_reason: endpoint.disabled_reason,
+            has_secret: endpoint.secret.is_some(),
+            secret: None,
+            failure_count: health.failure_count,
+            successes: health.successes,
+            failures: health.failures,
+            last_success_at: health.last_success_at,
+            last_failure_at: health.last_failure_at,
+            created_at: endpoint.created_at,
+            updated_at: endpoint.updated_at,
+        }
+    }
+
+    /// With a secret that was just generated: in this answer and in no later one.
+    #[must_use]
+    pub fn with_secret(self, secret: Option<&Secret>) -> Self {
+        Self {
+            secret: secret.map(|secret| secret.expose().to_owned()),
+            ..self
+        }
+    }
+}
+
+fn auth(auth: &Auth) -> Value {
+    match auth {
+        Auth::None => json!({"type": "none"}),
+        Auth::Header { name, .. } => json!({"type": "header", "name": name}),
+        Auth::Query { .. } => json!({"type": "query"}),
+    }
+}

@@ -1,0 +1,186 @@
+//! Endpoints: create, list, show, change, delete.
+
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use hookfleet_domain::{
+    Endpoint, EndpointHealth, EndpointId, EndpointPatch, EventType, ProjectId, Secret, Signature,
+    TenantId, limits,
+};
+use hookfleet_signing::Key;
+use hookfleet_store::Written;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::Api;
+use crate::endpoint_view::EndpointView;
+use crate::extract::{Fields, Json, Limit, Names, page};
+use crate::problem::Problem;
+
+/// Tries at a change that others overtake.
+const TRIES_MAX: u32 = 5;
+
+/// `POST /v1/tenants/{tenant}/endpoints`
+pub async fn create(
+    State(api): State<Arc<Api>>,
+    Names(tenant): Names<TenantId>,
+    Json(patch): Json<EndpointPatch>,
+) -> Result<(StatusCode, Answer<EndpointView>), Problem> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|_| Problem::unavailable("no randomness"))?;
+    let mut generated = None;
+    let generate = |signature: &Signature| {
+        let secret = match signature {
+            Signature::Standard => Secret::new(Key::standard_text(&random)),
+            Signature::None | Signature::Hex { .. } | Signature::Sha256 { .. } => {
+                Secret::new(hex::encode(random))
+            }
+        };
+        generated.insert(secret).clone()
+    };
+    let endpoint = patch.create(tenant, api.clock.now(), api.policy, generate)?;
+    check(&api, &endpoint).await?;
+    match api.store.add_endpoint(&endpoint).await? {
+        Written::Full => {
+            let max = limits::ENDPOINTS_PER_TENANT_MAX;
+            let detail = format!("the tenant has {max} endpoints already: delete one first");
+            Err(Problem::new(StatusCode::CONFLICT, detail))
+        }
+        Written::Yes | Written::Conflict | Written::Missing => {
+            let view = EndpointView::new(endpoint, EndpointHealth::default());
+            Ok((
+                StatusCode::CREATED,
+                Answer(view.with_secret(generated.as_ref())),
+            ))
+        }
+    }
+}
+
+/// What only this layer can check: the secret's form, and whether anybody answers.
+async fn check(api: &Api, endpoint: &Endpoint) -> Result<(), Problem> {
+    if let (Some(secret), Signature::Standard) = (&endpoint.secret, &endpoint.settings.signature) {
+        Key::standard(secret.expose()).map_err(Problem::unprocessable)?;
+    }
+    if endpoint.settings.check_reachable {
+        let unreachable =
+            |why| Problem::unprocessable(format!("the endpoint is not reachable: {why}"));
+        api.prober.probe(endpoint).await.map_err(unreachable)?;
+    }
+    Ok(())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    project: Option<ProjectId>,
+    active: Option<bool>,
+    event_type: Option<EventType>,
+    limit: Option<Limit>,
+    cursor: Option<EndpointId>,
+}
+
+impl ListQuery {
+    fn matches(&self, endpoint: &Endpoint) -> bool {
+        let wants = |event_type: &EventType| {
+            endpoint.events.is_empty()
+                || endpoint
+                    .events
+                    .iter()
+                    .any(|wanted| wanted.matches(event_type))
+        };
+        (self.project.is_none() || self.project == endpoint.project)
+            && self.active.is_none_or(|active| active == endpoint.active)
+            && self.event_type.as_ref().is_none_or(wants)
+            && self
+                .cursor
+                .as_ref()
+                .is_none_or(|cursor| endpoint.id > *cursor)
+    }
+}
+
+/// `GET /v1/tenants/{tenant}/endpoints`
+pub async fn list(
+    State(api): State<Arc<Api>>,
+    Names(tenant): Names<TenantId>,
+    Fields(query): Fields<ListQuery>,
+) -> Result<Answer<Value>, Problem> {
+    let page = page(query.limit, None);
+    let mut endpoints = api.store.endpoints(&tenant).await?;
+    endpoints.retain(|endpoint| query.matches(endpoint));
+    let more = endpoints.len() > page.limit;
+    endpoints.truncate(page.limit);
+    let ids: Vec<EndpointId> = endpoints
+        .iter()
+        .map(|endpoint| endpoint.id.clone())
+        .collect();
+    let health = api.store.endpoint_health(&ids).await?;
+    let items = endpoints.into_iter().zip(health);
+    let items: Vec<_> = items
+        .map(|(endpoint, health)| EndpointView::new(endpoint, health))
+        .collect();
+    let next_cursor = ids.last().filter(|_| more);
+    Ok(Answer(json!({"items": items, "next_cursor": next_cursor})))
+}
+
+/// `GET /v1/tenants/{tenant}/endpoints/{endpoint}`
+pub async fn show(
+    State(api): State<Arc<Api>>,
+    Names((tenant, id)): Names<(TenantId, EndpointId)>,
+) -> Result<Answer<EndpointView>, Problem> {
+    let endpoint = find(&api, &tenant, &id).await?;
+    view(&api, endpoint).await
+}
+
+/// `PATCH /v1/tenants/{tenant}/endpoints/{endpoint}`
+pub async fn change(
+    State(api): State<Arc<Api>>,
+    Names((tenant, id)): Names<(TenantId, EndpointId)>,
+    Json(patch): Json<EndpointPatch>,
+) -> Result<Answer<EndpointView>, Problem> {
+    for _ in 0..TRIES_MAX {
+        let endpoint = find(&api, &tenant, &id).await?;
+        let changed = patch.clone().apply(endpoint, api.clock.now(), api.policy)?;
+        check(&api, &changed).await?;
+        match api.store.replace_endpoint(&changed).await? {
+            Written::Yes => return view(&api, changed).await,
+            Written::Conflict => {}
+            Written::Missing | Written::Full => return Err(missing(&id)),
+        }
+    }
+    let detail = "others change this endpoint at the same time: try again";
+    Err(Problem::new(StatusCode::CONFLICT, detail))
+}
+
+/// `DELETE /v1/tenants/{tenant}/endpoints/{endpoint}`
+pub async fn delete(
+    State(api): State<Arc<Api>>,
+    Names((tenant, id)): Names<(TenantId, EndpointId)>,
+) -> Result<StatusCode, Problem> {
+    if api.store.remove_endpoint(&tenant, &id).await? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(missing(&id))
+}
+
+/// The endpoint, or a problem that says it is not there.
+pub async fn find(api: &Api, tenant: &TenantId, id: &EndpointId) -> Result<Endpoint, Problem> {
+    api.store
+        .endpoint(tenant, id)
+        .await?
+        .ok_or_else(|| missing(id))
+}
+
+async fn view(api: &Api, endpoint: Endpoint) -> Result<Answer<EndpointView>, Problem> {
+    let health = api
+        .store
+        .endpoint_health(std::slice::from_ref(&endpoint.id))
+        .await?;
+    let health = health.first().copied().unwrap_or_default();
+    Ok(Answer(EndpointView::new(endpoint, health)))
+}
+
+fn missing(id: &EndpointId) -> Problem {
+    Problem::not_found(format!("the tenant has no endpoint {id}"))
+}

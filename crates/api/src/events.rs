@@ -1,0 +1,154 @@
+//! Publishing one event, and what became of it.
+
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use hookfleet_domain::{
+    Draft, EventId, EventType, IdempotencyKey, ProjectId, TenantId, Timestamp, TraceParent,
+};
+use hookfleet_producer::Published;
+use hookfleet_store::{EventStatus, Progress};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::Api;
+use crate::extract::{Json, Names};
+use crate::problem::Problem;
+
+/// An event as callers hand it in; its idempotency key stands inside (in a batch) or in the header.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventRequest {
+    #[serde(rename = "type")]
+    event_type: EventType,
+    data: Arc<RawValue>,
+    #[serde(default)]
+    project: Option<ProjectId>,
+    #[serde(default)]
+    timestamp: Option<Timestamp>,
+    #[serde(default)]
+    idempotency_key: Option<IdempotencyKey>,
+}
+
+/// An event that is durable.
+#[derive(Debug, Serialize)]
+pub struct PublishedView {
+    id: EventId,
+    duplicate: bool,
+}
+
+impl From<Published> for PublishedView {
+    fn from(published: Published) -> Self {
+        Self {
+            id: published.id,
+            duplicate: published.duplicate,
+        }
+    }
+}
+
+impl EventRequest {
+    /// The draft of a tenant's event.
+    pub fn draft(self, tenant: TenantId, trace: Option<TraceParent>) -> Draft {
+        Draft {
+            tenant,
+            event_type: self.event_type,
+            project: self.project,
+            timestamp: self.timestamp,
+            idempotency_key: self.idempotency_key,
+            trace,
+            data: self.data,
+        }
+    }
+}
+
+/// `POST /v1/tenants/{tenant}/events`: 202 once the event is durable, 200 for a duplicate.
+pub async fn publish(
+    State(api): State<Arc<Api>>,
+    Names(tenant): Names<TenantId>,
+    headers: HeaderMap,
+    Json(event): Json<EventRequest>,
+) -> Result<Response, Problem> {
+    let mut draft = event.draft(tenant, trace(&headers));
+    if let Some(key) = idempotency_key(&headers)? {
+        draft.idempotency_key = Some(key);
+    }
+    let published = api.producer.publish(draft).await?;
+    let status = if published.duplicate {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
+    Ok((status, Answer(PublishedView::from(published))).into_response())
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    text.parse().map(Some).map_err(Problem::unprocessable)
+}
+
+/// One that is invalid is ignored (W3C Trace Context, section 3.2.1).
+pub fn trace(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get("traceparent")?.to_str().ok()?.parse().ok()
+}
+
+#[derive(Debug, Serialize)]
+struct EventView {
+    id: EventId,
+    tenant: TenantId,
+    #[serde(rename = "type")]
+    event_type: EventType,
+    project: Option<ProjectId>,
+    timestamp: Timestamp,
+    accepted_at: Timestamp,
+    fanned_out: bool,
+    deliveries: Vec<serde_json::Value>,
+}
+
+/// `GET /v1/tenants/{tenant}/events/{event}`
+pub async fn show(
+    State(api): State<Arc<Api>>,
+    Names((tenant, event)): Names<(TenantId, EventId)>,
+) -> Result<Response, Problem> {
+    let status = api.store.event_status(&tenant, &event).await?;
+    let missing = || Problem::not_found(format!("event {event} is not known, or was forgotten"));
+    let status = status.ok_or_else(missing)?;
+    let EventStatus {
+        id,
+        tenant,
+        event_type,
+        project,
+        timestamp,
+        accepted_at,
+        ..
+    } = status;
+    let deliveries = status.deliveries.iter().map(delivery).collect();
+    let fanned_out = status.fanned_out;
+    let view = EventView {
+        id,
+        tenant,
+        event_type,
+        project,
+        timestamp,
+        accepted_at,
+        fanned_out,
+        deliveries,
+    };
+    Ok(Answer(view).into_response())
+}
+
+fn delivery(progress: &Progress) -> serde_json::Value {
+    serde_json::json!({
+        "endpoint_id": progress.endpoint,
+        "status": progress.stage.label(),
+        "attempts": progress.attempts,
+        "http_status": progress.http_status,
+        "generation": progress.generation,
+        "updated_at": progress.updated_at,
+    })
+}

@@ -1,0 +1,171 @@
+//! Errors as problem details (RFC 9457).
+
+use std::fmt::Display;
+
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hookfleet_domain::{InvalidEndpoint, limits};
+use hookfleet_producer::PublishError;
+use hookfleet_store::StoreError;
+use serde::Serialize;
+
+/// An error as callers see it. `detail` names what is wrong and what is expected, never a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip)]
+    retry_after_s: Option<u16>,
+}
+
+/// When a caller should come again while broker or store are out of reach.
+const RETRY_AFTER_S: u16 = 5;
+
+impl Problem {
+    /// A problem of this status.
+    pub fn new(status: StatusCode, detail: impl Display) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: limits::cut(&detail.to_string(), 1000).to_owned(),
+            retry_after_s: None,
+        }
+    }
+
+    /// The request is no JSON, or no HTTP that we understand.
+    pub fn bad_request(detail: impl Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// The request is understood, and breaks a rule.
+    pub fn unprocessable(detail: impl Display) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    /// What it is about is not there.
+    pub fn not_found(detail: impl Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// Something is out of reach for the moment.
+    pub fn unavailable(detail: impl Display) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+        Self {
+            retry_after_s: Some(RETRY_AFTER_S),
+            ..problem
+        }
+    }
+
+    /// The path has no such method.
+    #[expect(
+        clippy::unused_async,
+        reason = "the router takes asynchronous handlers"
+    )]
+    pub async fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "this path does not have that method",
+        )
+    }
+
+    /// JSON that does not parse is a bad request; JSON of the wrong form breaks a rule.
+    pub fn of_json(error: &serde_json::Error) -> Self {
+        match error.classify() {
+            serde_json::error::Category::Data => Self::unprocessable(error),
+            serde_json::error::Category::Io
+            | serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof => {
+                Self::bad_request(format!("invalid JSON: {error}"))
+            }
+        }
+    }
+
+    /// As one line's answer within a batch.
+    pub fn into_value(self) -> serde_json::Value {
+        serde_json::json!({"status": self.status, "title": self.title, "detail": self.detail})
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_string(&self).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        let problem_json = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, problem_json);
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if !matches!(error, StoreError::Unavailable(_)) {
+            tracing::error!(%error, "the store needs attention");
+        }
+        Self::unavailable(error)
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Self {
+        match &error {
+            PublishError::Invalid(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error),
+            PublishError::Busy(_) | PublishError::Unavailable(_) => Self::unavailable(error),
+            PublishError::Refused(_) => {
+                tracing::error!(%error, "an event could not be published");
+                Self::unavailable(error)
+            }
+        }
+    }
+}
+
+impl From<InvalidEndpoint> for Problem {
+    fn from(error: InvalidEndpoint) -> Self {
+        Self::unprocessable(error)
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        Self::new(rejection.status(), rejection.body_text())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unavailable_says_when_to_come_again() {
+        let response = Problem::unavailable("the store is out of reach").into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "5");
+        assert_eq!(
+            response.headers()[header::CONTENT_TYPE],
+            "application/problem+json"
+        );
+    }
+
+    #[test]
+    fn json_that_does_not_parse_differs_from_json_that_breaks_a_rule() {
+        let status = |text| {
+            let error = serde_json::from_str::<hookfleet_domain::Rate>(text).unwrap_err();
+            Problem::of_json(&error).status
+        };
+        assert_eq!(status("\"fas"), 400);
+        assert_eq!(status("\"fast\""), 422);
+        assert_eq!(status("5"), 422);
+    }
+}
