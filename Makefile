@@ -1,0 +1,38 @@
+# What there is to do here. `make help` lists it.
+
+SERVICES := deploy/services.sh
+NEXTEST := $(shell cargo nextest --version 2>/dev/null)
+
+.PHONY: help run run-fleet test lint fmt services
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: ## the server on the embedded backend
+	cargo run --release -- serve
+
+run-fleet: ## an API, two workers and a receiver over private RabbitMQ and Redis
+	cargo build --release
+	$(SERVICES) run -- deploy/run-fleet.sh
+
+test: ## every test, over private RabbitMQ and Redis
+	cargo build --workspace --all-targets
+ifdef NEXTEST
+	$(SERVICES) run -- cargo nextest run --workspace
+else
+	$(SERVICES) run -- cargo test --workspace
+endif
+
+lint: ## format, clippy, documentation, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	@if cargo deny --version >/dev/null 2>&1; \
+	then cargo deny check bans licenses sources; \
+	else echo "lint: cargo-deny is not installed, licences and sources were not checked"; fi
+
+fmt: ## format
+	cargo fmt --all
+
+services: ## a shell with private RabbitMQ and Redis
+	$(SERVICES) run -- $${SHELL:-bash}
