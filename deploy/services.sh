@@ -109,7 +109,7 @@ write_redis() {
   port=$(free_port)
   mkdir -p "$DIR/redis"
   script redis-start <<END
-redis-server --port $port --bind 127.0.0.1 --dir '$DIR/redis' --save '' --appendonly yes \
+redis-server --port $port --bind 127.0.0.1 --dir '$DIR/redis' --save '' --databases 1024 --appendonly yes \
   --appendfsync everysec --daemonize yes --pidfile '$DIR/redis.pid' --loglevel warning \
   --logfile '$DIR/redis/log' > /dev/null
 for _ in \$(seq 100); do

@@ -1,1 +1,43 @@
-//! Harness of the end-to-end tests.
+//! Harness of the end-to-end tests: real broker, real store, real processes, raw receivers.
+//!
+//! Every test has a virtual host and a Redis database of its own, so that tests run side by side.
+
+pub mod amqp;
+pub mod client;
+pub mod fleet;
+pub mod receiver;
+pub mod services;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// Waits until `condition` answers `Some`, looking often; panics with `what` when it takes too long.
+#[track_caller]
+pub fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    patience: Duration,
+    condition: impl FnMut() -> F,
+) -> impl Future<Output = T> {
+    let caller = std::panic::Location::caller();
+    let what = what.to_owned();
+    async move {
+        let mut condition = condition;
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            assert!(
+                Instant::now() < end,
+                "{caller}: not in {patience:?}: {what}"
+            );
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Patience for what takes a moment.
+pub const SOON: Duration = Duration::from_secs(20);
+/// Patience for what takes a while: thousands of deliveries, a broker's restart.
+pub const IN_A_WHILE: Duration = Duration::from_mins(4);

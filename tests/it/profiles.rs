@@ -1,0 +1,224 @@
+//! Every profile, byte for byte, as a raw receiver gets it; signatures verified by other people's
+//! implementations: the `standardwebhooks` crate, and Python's `hmac` or openssl where at hand.
+
+use std::process::Command;
+
+use e2e::SOON;
+use e2e::client::text;
+use e2e::fleet::Fleet;
+use e2e::receiver::{Receiver, Request};
+use serde_json::{Value, json};
+
+use crate::BINARY;
+
+const DATA: &str = r#"{"b": 1.50, "a":"\u00e9"}"#;
+const WRAPPED: &str = r#"{"event":"post.published","timestamp":"2026-02-19T14:32:00.000Z","data":{"b": 1.50, "a":"\u00e9"}}"#;
+
+/// Publishes `DATA` to an endpoint with these fields: the endpoint, the event's id, the request.
+async fn delivered(fields: Value) -> (Value, String, Request) {
+    let fleet = Fleet::started(BINARY, 1).await;
+    let receiver = Receiver::answering(200).await;
+    let mut fields = fields;
+    let url = format!("{}/hook?x=1", receiver.url);
+    fields
+        .as_object_mut()
+        .unwrap()
+        .insert("url".to_owned(), url.into());
+    let endpoint = fleet.client.endpoint(&fields).await;
+    let event = format!(
+        r#"{{"type":"post.published","timestamp":"2026-02-19T15:32:00+01:00","data":{DATA}}}"#
+    );
+    let request = fleet
+        .client
+        .request(reqwest::Method::POST, "/v1/tenants/acme/events")
+        .header("content-type", "application/json")
+        .header("idempotency-key", "42-1716206400")
+        .header(
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        )
+        .body(event);
+    let (status, published) = fleet.client.send(request).await;
+    assert_eq!(status, 202, "{published}");
+    let mut requests = receiver.wait_for(1, SOON).await;
+    (endpoint, text(&published, "id"), requests.remove(0))
+}
+
+/// The request's headers, but for those that every HTTP client sends.
+fn own_headers(request: &Request) -> Vec<&str> {
+    let common = ["host", "user-agent", "content-length", "traceparent"];
+    let names = request.headers().into_iter().map(|(name, _)| name);
+    let mut own: Vec<&str> = names
+        .filter(|name| !common.contains(&name.to_lowercase().as_str()))
+        .collect();
+    own.sort_unstable();
+    own
+}
+
+/// HMAC-SHA256 in hex, by somebody else.
+fn foreign_hmac(key: &str, body: &[u8]) -> Option<String> {
+    let file = std::env::temp_dir().join(format!("hookfleet-hmac-{}", std::process::id()));
+    std::fs::write(&file, body).unwrap();
+    let code = "import hmac,sys;print(hmac.new(sys.argv[1].encode(),open(sys.argv[2],'rb').read(),'sha256').hexdigest())";
+    let python = Command::new("python3")
+        .args(["-c", code, key])
+        .arg(&file)
+        .output();
+    let openssl = || {
+        Command::new("openssl")
+            .args(["dgst", "-sha256", "-hmac", key, "-r"])
+            .arg(&file)
+            .output()
+    };
+    let output = python
+        .or_else(|_| openssl())
+        .ok()
+        .filter(|output| output.status.success());
+    std::fs::remove_file(&file).unwrap();
+    let text = String::from_utf8(output?.stdout).unwrap();
+    text.split_whitespace().next().map(str::to_owned)
+}
+
+#[track_caller]
+fn check_hmac(secret: &str, signature: &str, body: &[u8]) {
+    match foreign_hmac(secret, body) {
+        Some(expected) => assert_eq!(signature, expected),
+        None => panic!("neither python3 nor openssl is there to verify with"),
+    }
+}
+
+#[tokio::test]
+async fn standard() {
+    let (endpoint, id, request) = delivered(json!({})).await;
+    assert_eq!(request.line(), "POST /hook?x=1 HTTP/1.1");
+    let body = r#"{"type":"post.published","timestamp":"2026-02-19T14:32:00.000Z","data":{"b": 1.50, "a":"\u00e9"}}"#;
+    assert_eq!(request.text(), body);
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    assert_eq!(request.header("webhook-id"), Some(id.as_str()));
+    assert_eq!(
+        request.header("traceparent"),
+        Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    );
+    assert_eq!(
+        own_headers(&request),
+        [
+            "accept",
+            "content-type",
+            "webhook-id",
+            "webhook-signature",
+            "webhook-timestamp"
+        ]
+    );
+    let secret = text(&endpoint, "secret");
+    assert!(secret.starts_with("whsec_"));
+    let mut headers = reqwest::header::HeaderMap::new();
+    for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+        headers.insert(name, request.header(name).unwrap().parse().unwrap());
+    }
+    let webhook = standardwebhooks::Webhook::new(&secret).unwrap();
+    webhook.verify(&request.body, &headers).unwrap();
+    assert!(webhook.verify(b"{}", &headers).is_err());
+}
+
+#[tokio::test]
+async fn entro() {
+    let auth = json!({"type": "header", "token": "bearer-token"});
+    let (endpoint, _, request) =
+        delivered(json!({"profile": "entro", "auth": auth, "method": "PUT"})).await;
+    assert_eq!(endpoint.get("secret"), None);
+    assert_eq!(endpoint.get("has_secret"), Some(&json!(false)));
+    assert_eq!(request.line(), "PUT /hook?x=1 HTTP/1.1");
+    assert_eq!(request.text(), DATA);
+    assert_eq!(request.header("authorization"), Some("Bearer bearer-token"));
+    assert_eq!(request.header("accept"), Some("application/json"));
+    assert_eq!(
+        own_headers(&request),
+        ["Accept", "Authorization", "Content-Type"]
+    );
+}
+
+#[tokio::test]
+async fn entro_with_an_api_key_or_a_query_token() {
+    let auth = json!({"type": "header", "name": "X-API-Key", "token": "bare"});
+    let (_, _, request) =
+        delivered(json!({"profile": "entro", "auth": auth, "method": "PATCH"})).await;
+    assert_eq!(request.line(), "PATCH /hook?x=1 HTTP/1.1");
+    assert_eq!(request.header("x-api-key"), Some("bare"));
+    let auth = json!({"type": "query", "token": "a&b=c"});
+    let (endpoint, _, request) = delivered(json!({"profile": "entro", "auth": auth})).await;
+    assert_eq!(endpoint.get("auth"), Some(&json!({"type": "query"})));
+    assert_eq!(request.line(), "POST /hook?x=1&token=a%26b%3Dc HTTP/1.1");
+}
+
+#[tokio::test]
+async fn auto_blogger() {
+    let fields = json!({"profile": "auto-blogger", "secret": "s3cret", "require_https": false});
+    let (endpoint, _, request) = delivered(fields).await;
+    assert_eq!(
+        endpoint.get("secret"),
+        None,
+        "a given secret is not repeated"
+    );
+    assert_eq!(
+        request.text(),
+        r#"{"event":"post.published","b": 1.50, "a":"\u00e9"}"#
+    );
+    assert_eq!(request.header("idempotency-key"), Some("42-1716206400"));
+    assert_eq!(request.header("accept"), Some("application/json"));
+    let signature = request.header("x-webhook-signature").unwrap();
+    check_hmac(
+        "s3cret",
+        signature.strip_prefix("sha256=").unwrap(),
+        &request.body,
+    );
+    assert_eq!(
+        own_headers(&request),
+        [
+            "Accept",
+            "Content-Type",
+            "Idempotency-Key",
+            "X-Webhook-Signature"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn auto_blogger_without_a_secret_is_unsigned() {
+    let (_, _, request) =
+        delivered(json!({"profile": "auto-blogger", "require_https": false})).await;
+    assert_eq!(
+        own_headers(&request),
+        ["Accept", "Content-Type", "Idempotency-Key"]
+    );
+}
+
+#[tokio::test]
+async fn penr_and_entri() {
+    for profile in ["penr", "entri"] {
+        let (endpoint, _, request) = delivered(json!({"profile": profile})).await;
+        assert_eq!(request.text(), WRAPPED);
+        assert_eq!(request.header("x-webhook-event"), Some("post.published"));
+        let signature = request.header("x-webhook-signature").unwrap();
+        check_hmac(&text(&endpoint, "secret"), signature, &request.body);
+        assert_eq!(
+            own_headers(&request),
+            [
+                "Accept",
+                "Content-Type",
+                "X-Webhook-Event",
+                "X-Webhook-Signature"
+            ]
+        );
+    }
+}
+
+#[tokio::test]
+async fn content_engine() {
+    let (endpoint, _, request) = delivered(json!({"profile": "content-engine"})).await;
+    assert_eq!(request.text(), WRAPPED);
+    assert_eq!(request.header("x-webhook-event"), Some("post.published"));
+    assert_eq!(request.header("idempotency-key"), Some("42-1716206400"));
+    let signature = request.header("x-webhook-signature").unwrap();
+    let signature = signature.strip_prefix("sha256=").unwrap();
+    check_hmac(&text(&endpoint, "secret"), signature, &request.body);
+}

@@ -1,0 +1,184 @@
+//! Processes of a fleet.
+
+use std::net::TcpListener;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+
+use crate::client::Client;
+use crate::services::Services;
+use crate::{SOON, eventually};
+
+/// The master key of all test fleets.
+pub const MASTER_KEY: &str = "1111111111111111111111111111111111111111111111111111111111111111";
+/// The admin token of all test fleets.
+pub const ADMIN_TOKEN: &str = "test-admin-token";
+
+/// A fleet over services of its own.
+pub struct Fleet {
+    /// Broker and store.
+    pub services: Services,
+    /// The API, once one is started.
+    pub client: Client,
+    binary: String,
+    processes: Vec<Process>,
+}
+
+/// One process of a fleet; killed when it is dropped.
+pub struct Process {
+    child: Child,
+    /// Where its metrics and its health are.
+    pub ops_url: String,
+}
+
+/// A port that nothing listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+impl Fleet {
+    /// No process yet. `binary` is `env!("CARGO_BIN_EXE_hookfleet-under-test")`.
+    pub async fn new(binary: &str) -> Self {
+        let services = Services::new().await;
+        let client = Client::new(&format!("http://127.0.0.1:{}", free_port()));
+        Self {
+            services,
+            client,
+            binary: binary.to_owned(),
+            processes: Vec::new(),
+        }
+    }
+
+    /// An API and this many workers, ready.
+    pub async fn started(binary: &str, workers: usize) -> Self {
+        let mut fleet = Self::new(binary).await;
+        fleet.start_api().await;
+        for _ in 0..workers {
+            fleet.start_worker(&[]).await;
+        }
+        fleet
+    }
+
+    /// Starts the API, and waits until it is ready.
+    pub async fn start_api(&mut self) {
+        let listen = self.client.url.trim_start_matches("http://").to_owned();
+        let api = self.spawn(&["api", "--listen", &listen]);
+        api.ready().await;
+        self.processes.push(api);
+    }
+
+    /// Starts a worker, and waits until it is ready; answers its number.
+    pub async fn start_worker(&mut self, arguments: &[&str]) -> usize {
+        let worker = self.spawn(&[&["worker"], arguments].concat());
+        worker.ready().await;
+        self.processes.push(worker);
+        self.processes.len() - 1
+    }
+
+    /// A process that was started.
+    pub fn process(&mut self, number: usize) -> &mut Process {
+        self.processes.get_mut(number).unwrap()
+    }
+
+    /// Spawns a serving role.
+    pub fn spawn(&self, arguments: &[&str]) -> Process {
+        let metrics = format!("127.0.0.1:{}", free_port());
+        let mut command = self.command(arguments);
+        command.args(["--metrics-listen", &metrics]);
+        let child = command.stdout(Stdio::null()).spawn().unwrap();
+        Process {
+            child,
+            ops_url: format!("http://{metrics}"),
+        }
+    }
+
+    /// Runs a command to its end: exit code, stdout, stderr.
+    pub async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let ended = self.command(arguments).output().await.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            ended.status.code().unwrap_or(-1),
+            text(&ended.stdout),
+            text(&ended.stderr),
+        )
+    }
+
+    /// A command with the fleet's environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(arguments)
+            .env("HOOKFLEET_AMQP_URL", &self.services.amqp_url)
+            .env("HOOKFLEET_REDIS_URL", &self.services.redis_url)
+            .env("HOOKFLEET_MASTER_KEY", MASTER_KEY)
+            .env("HOOKFLEET_ADMIN_TOKEN", ADMIN_TOKEN)
+            .env("HOOKFLEET_TOKEN", ADMIN_TOKEN)
+            .env("HOOKFLEET_URL", &self.client.url)
+            .env("HOOKFLEET_ALLOW_PRIVATE_NETWORKS", "127.0.0.0/8")
+            .env("HOOKFLEET_ALLOW_HTTP", "true")
+            .env("HOOKFLEET_LOG", "warn")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+}
+
+impl Process {
+    /// Waits until it is ready.
+    pub async fn ready(&self) {
+        eventually("the process is ready", SOON, || async {
+            self.is_ready().await.then_some(())
+        })
+        .await;
+    }
+
+    /// Is it?
+    pub async fn is_ready(&self) -> bool {
+        let answer = reqwest::get(format!("{}/readyz", self.ops_url)).await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// The value of a metric, summed over its labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let page = reqwest::get(format!("{}/metrics", self.ops_url))
+            .await
+            .unwrap();
+        let page = page.text().await.unwrap();
+        let value = |line: &str| {
+            let (metric, value) = line.rsplit_once(' ')?;
+            let same = metric == name || metric.starts_with(&format!("{name}{{"));
+            same.then(|| value.parse::<f64>().ok()).flatten()
+        };
+        page.lines().filter_map(value).sum()
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let id = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .await
+            .unwrap();
+        assert!(sent.success());
+        self.ended(Duration::from_mins(1)).await
+    }
+
+    /// Waits for the end.
+    pub async fn ended(&mut self, patience: Duration) -> ExitStatus {
+        tokio::time::timeout(patience, self.child.wait())
+            .await
+            .unwrap()
+            .unwrap()
+    }
+}
