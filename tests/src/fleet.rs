@@ -44,6 +44,8 @@ pub fn free_port() -> u16 {
 impl Fleet {
     /// No process yet. `binary` is `env!("CARGO_BIN_EXE_hookfleet-under-test")`.
     pub async fn new(binary: &str) -> Self {
+        // An error only means that another test of this process was first.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let services = Services::new().await;
         let client = Client::new(&format!("http://127.0.0.1:{}", free_port()));
         Self {

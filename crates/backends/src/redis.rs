@@ -11,14 +11,18 @@ mod endpoints;
 mod intake;
 mod jobs;
 mod keys;
+mod link;
 mod scripts;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hookfleet_domain::{Secret, Timestamp};
 use hookfleet_store::{Sealer, Store, StoreError};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use link::Link;
+use redis::aio::ConnectionManagerConfig;
 use redis::{Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError};
 
 /// A store that does not answer in this time is out of reach.
@@ -54,7 +58,7 @@ impl RedisOptions {
 #[derive(Clone)]
 pub struct RedisStore {
     client: Client,
-    connection: ConnectionManager,
+    connection: Link,
     sealer: Sealer,
     dedup_ttl: Duration,
     status_ttl: Duration,
@@ -72,7 +76,7 @@ impl RedisStore {
             .set_max_delay(ANSWER_WAIT_MAX)
             .set_connection_timeout(Some(ANSWER_WAIT_MAX))
             .set_response_timeout(Some(ANSWER_WAIT_MAX));
-        let connected = client.get_connection_manager_with_config(config).await;
+        let connected = Link::connect(client.clone(), config).await;
         let connection = connected.map_err(|error| store_error(&error))?;
         let store = Self {
             client,
@@ -107,7 +111,7 @@ impl RedisStore {
         answer.map_err(|error| store_error(&error))
     }
 
-    fn connection(&self) -> ConnectionManager {
+    fn connection(&self) -> Link {
         self.connection.clone()
     }
 }

@@ -84,7 +84,7 @@ impl Client {
     pub async fn publish(
         &self,
         path: &str,
-        body: &Value,
+        body: String,
         idempotency_key: Option<&str>,
     ) -> Result<Value, Failure> {
         let url = format!("{}{path}", self.url);
@@ -95,7 +95,7 @@ impl Client {
         self.answered(
             request
                 .header("content-type", "application/json")
-                .body(body.to_string()),
+                .body(body),
         )
         .await
     }

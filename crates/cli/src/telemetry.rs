@@ -8,7 +8,13 @@ use crate::failure::Failure;
 /// Begins to log.
 pub fn begin(filter: &str, format: LogFormat) -> Result<(), Failure> {
     let invalid = |error| Failure::usage(format!("log filter {filter:?} is invalid: {error}"));
-    let filter = EnvFilter::try_new(filter).map_err(invalid)?;
+    // lapin tells of every broken connection at many levels; we tell of it once.
+    let quiet = if filter.contains("lapin") {
+        ""
+    } else {
+        ",lapin=off"
+    };
+    let filter = EnvFilter::try_new(format!("{filter}{quiet}")).map_err(invalid)?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -43,7 +43,8 @@ pub struct Exchange {
 }
 
 impl Sender {
-    /// A sender that reaches what the policy allows.
+    /// A sender that reaches what the policy allows. The process must have installed a TLS provider
+    /// (`rustls::crypto::CryptoProvider::install_default`).
     pub fn new(policy: AddressPolicy) -> Result<Self, ClientError> {
         let plain = client(&policy).build()?;
         let title_case = client(&policy).http1_title_case_headers().build()?;

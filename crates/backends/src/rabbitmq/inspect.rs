@@ -1,7 +1,7 @@
 //! What of the topology is missing or different, without changing anything.
 
 use hookfleet_queue::QueueError;
-use lapin::Connection;
+use lapin::Channel;
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 
@@ -36,60 +36,64 @@ pub async fn inspect(options: &RabbitOptions) -> Result<Vec<Finding>, QueueError
         problem: None,
         messages: None,
     }];
+    let mut channel = connection
+        .create_channel()
+        .await
+        .map_err(|e| queue_error(&e))?;
     for declaration in declarations(&shape) {
-        findings.extend(look_at(&connection, &declaration).await?);
+        let Some(looked_at) = look_at(&channel, &declaration).await else {
+            continue;
+        };
+        let (messages, problem) = match looked_at {
+            Ok(messages) => (messages, None),
+            Err(error) => {
+                // The broker closes a channel on which something was wrong.
+                channel = connection
+                    .create_channel()
+                    .await
+                    .map_err(|e| queue_error(&e))?;
+                (None, Some(error.to_string()))
+            }
+        };
+        findings.push(Finding {
+            name: declaration.name(),
+            problem,
+            messages,
+        });
     }
     let closed = connection.close(200, "bye".into()).await;
     closed.map_err(|error| queue_error(&error))?;
     Ok(findings)
 }
 
-/// A channel of its own for each look: the broker closes it when something is wrong.
+/// How many messages are in it, where it is a queue. AMQP cannot ask for a binding: `None`.
 async fn look_at(
-    connection: &Connection,
+    channel: &Channel,
     declaration: &Declaration,
-) -> Result<Option<Finding>, QueueError> {
-    let name = declaration.name();
-    let found = match declaration {
+) -> Option<lapin::Result<Option<u32>>> {
+    match declaration {
         Declaration::Exchange { name, kind } => {
-            let channel = connection
-                .create_channel()
-                .await
-                .map_err(|e| queue_error(&e))?;
             let options = ExchangeDeclareOptions {
                 passive: true,
                 ..Default::default()
             };
-            let none = FieldTable::default();
-            let declared =
-                channel.exchange_declare(name.as_str().into(), kind.clone(), options, none);
-            declared.await.map(|()| None)
+            let (name, none) = (name.as_str().into(), FieldTable::default());
+            let declared = channel
+                .exchange_declare(name, kind.clone(), options, none)
+                .await;
+            Some(declared.map(|()| None))
         }
-        Declaration::Queue { name, arguments } => queue(connection, name, arguments).await,
-        // AMQP cannot ask for a binding.
-        Declaration::Bind { .. } | Declaration::BindExchange { .. } => return Ok(None),
-    };
-    Ok(Some(match found {
-        Ok(messages) => Finding {
-            name,
-            problem: None,
-            messages,
-        },
-        Err(error) => Finding {
-            name,
-            problem: Some(error.to_string()),
-            messages: None,
-        },
-    }))
+        Declaration::Queue { name, arguments } => Some(queue(channel, name, arguments).await),
+        Declaration::Bind { .. } | Declaration::BindExchange { .. } => None,
+    }
 }
 
 /// There at all? Only then: declared as we would? (Else that question would create it.)
 async fn queue(
-    connection: &Connection,
+    channel: &Channel,
     name: &str,
     arguments: &FieldTable,
 ) -> lapin::Result<Option<u32>> {
-    let channel = connection.create_channel().await?;
     let passive = QueueDeclareOptions {
         passive: true,
         durable: true,

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::try_join_all;
+use futures_util::TryFutureExt;
+use futures_util::future::{try_join, try_join_all};
 use hookfleet_domain::{
     EndpointId, Event, EventId, Generation, TenantId, Timestamp, WorkerId, limits,
 };
@@ -128,6 +129,21 @@ impl RedisStore {
         })
     }
 
+    /// An event must be remembered for as long as its deliveries are. Most are delivered at once,
+    /// and cost no round trip here.
+    async fn keep_event(&self, event: &EventId, stage: Stage) -> Result<(), StoreError> {
+        if self.kept(stage) <= self.status_ttl {
+            return Ok(());
+        }
+        let mut pipe = redis::pipe();
+        for key in [keys::event(event), keys::event_endpoints(event)] {
+            // `GT`: never shortened.
+            pipe.cmd("PEXPIRE").arg(key).arg(millis(self.kept(stage)));
+            pipe.arg("GT").ignore();
+        }
+        self.ask_all(&pipe).await
+    }
+
     /// A retry must be remembered for as long as it can wait.
     fn kept(&self, stage: Stage) -> Duration {
         match stage {
@@ -161,6 +177,8 @@ impl DeliveryStore for RedisStore {
         );
         fields.extend(endpoints.map(|_| ("fanned_out", "1".to_owned())));
         let mut pipe = redis::pipe();
+        // At once, so that nothing stays behind without an expiry.
+        pipe.atomic();
         pipe.hset_multiple(&key, &fields)
             .ignore()
             .pexpire(&key, ttl)
@@ -251,8 +269,11 @@ impl DeliveryStore for RedisStore {
             .arg(millis(self.kept(*stage)))
             .arg(millis(ATTEMPTS_KEPT))
             .arg(millis(HEALTH_KEPT));
-        let recorded = record.invoke_async(&mut self.connection()).await;
-        let (first, failure_count) = recorded.map_err(|error| store_error(&error))?;
+        let mut connection = self.connection();
+        let recorded = record.invoke_async(&mut connection);
+        let recorded = recorded.map_err(|error| store_error(&error));
+        let ((first, failure_count), ()) =
+            try_join(recorded, self.keep_event(&event.id, *stage)).await?;
         Ok(Recorded {
             first,
             failure_count,

@@ -12,14 +12,14 @@ use hookfleet_store::{Changes, EndpointStore, StoreError, Written, wire};
 use redis::{AsyncCommands, Script};
 
 use super::changes::RedisChanges;
-use super::scripts::{ADD_ENDPOINT, REPLACE_ENDPOINT};
+use super::scripts::{ADD_ENDPOINT, REMOVE_ENDPOINT, REPLACE_ENDPOINT};
 use super::{RedisStore, corrupt, keys, store_error};
 
 /// Tries at a change that others overtake.
 const TRIES_MAX: u32 = 10;
 
 impl RedisStore {
-    async fn write(
+    pub(super) async fn write(
         &self,
         script: &Script,
         endpoint: &Endpoint,
@@ -82,13 +82,14 @@ impl EndpointStore for RedisStore {
         tenant: &TenantId,
         id: &EndpointId,
     ) -> Result<bool, StoreError> {
-        let mut connection = self.connection();
-        let removed = connection.hdel(keys::endpoints(tenant), id.as_str()).await;
+        let mut remove = REMOVE_ENDPOINT.key(keys::endpoints(tenant));
+        remove.arg(id.as_str());
+        remove.arg(keys::CHANGES).arg(tenant.as_str());
+        let removed = remove.invoke_async(&mut self.connection()).await;
         let removed: bool = removed.map_err(|error| store_error(&error))?;
-        let mut pipe = redis::pipe();
-        pipe.del(&[keys::health(id), keys::attempts(id)]).ignore();
-        pipe.publish(keys::CHANGES, tenant.as_str()).ignore();
-        self.ask_all::<()>(&pipe).await?;
+        // What is left behind by a crash in between expires.
+        let what_it_did = [keys::health(id), keys::attempts(id)];
+        self.ask::<()>(redis::cmd("DEL").arg(&what_it_did)).await?;
         Ok(removed)
     }
 

@@ -7,7 +7,7 @@ use redis::AsyncCommands;
 
 use super::keys::{JOB_CLAIM, JOBS, JOBS_ENDED, JOBS_OPEN};
 use super::scripts::{CLAIM_JOB, PUT_JOB};
-use super::{RedisStore, corrupt, millis, store_error};
+use super::{RedisStore, corrupt, store_error};
 
 /// Jobs remembered after their end.
 const ENDED_MAX: usize = 1000;
@@ -51,7 +51,8 @@ impl JobStore for RedisStore {
         claim.key(JOBS_OPEN).key(JOB_CLAIM);
         claim
             .arg(worker.as_str())
-            .arg(millis(until.since(now)).max(1));
+            .arg(now.unix_ms())
+            .arg(until.unix_ms());
         let bytes = claim.invoke_async(&mut self.connection()).await;
         let bytes: Option<Vec<u8>> = bytes.map_err(|error| store_error(&error))?;
         bytes.map(|bytes| read(&bytes)).transpose()

@@ -14,7 +14,7 @@ pub const JOBS: &str = "{hf:jobs}:all";
 pub const JOBS_OPEN: &str = "{hf:jobs}:open";
 /// Jobs that have ended, by the time at which they were asked for.
 pub const JOBS_ENDED: &str = "{hf:jobs}:ended";
-/// The one job that is claimed, and by whom.
+/// The one job that is claimed, by whom and until when.
 pub const JOB_CLAIM: &str = "{hf:jobs}:claim";
 
 /// A tenant's endpoints, by id.

@@ -34,6 +34,10 @@ script!(
     REPLACE_ENDPOINT, "replace_endpoint.lua"
 );
 script!(
+    /// An endpoint is no more.
+    REMOVE_ENDPOINT, "remove_endpoint.lua"
+);
+script!(
     /// What an idempotency key stands for.
     CLAIM_KEY, "claim_key.lua"
 );

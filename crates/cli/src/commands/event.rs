@@ -6,6 +6,8 @@ use std::path::Path;
 use hookfleet_domain::limits;
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::args::{EventArgs, EventCommand};
@@ -15,6 +17,18 @@ use crate::output;
 
 /// Lines of a file that go in one request.
 const LINES_AT_ONCE: usize = 1000;
+
+/// An event as the API takes it; `data` goes out byte for byte as it came in.
+#[derive(Serialize)]
+struct EventBody<'a> {
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    data: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<&'a str>,
+}
 
 /// Runs it.
 pub async fn run(arguments: EventArgs) -> Result<(), Failure> {
@@ -34,16 +48,16 @@ pub async fn run(arguments: EventArgs) -> Result<(), Failure> {
             idempotency_key,
             ndjson: None,
         } => {
-            let data = read_data(data.as_deref().unwrap_or_default())?;
-            let mut event = json!({"type": event_type, "data": data});
-            for (name, value) in [("project", project), ("timestamp", timestamp)] {
-                if let (Some(fields), Some(value)) = (event.as_object_mut(), value) {
-                    fields.insert(name.to_owned(), value.into());
-                }
-            }
+            let event = EventBody {
+                event_type: event_type.as_deref().unwrap_or_default(),
+                data: &read_data(data.as_deref().unwrap_or_default())?,
+                project: project.as_deref(),
+                timestamp: timestamp.as_deref(),
+            };
+            let body = serde_json::to_string(&event).map_err(Failure::failed)?;
             let path = format!("/v1/tenants/{}/events", tenant.tenant);
             let published = client
-                .publish(&path, &event, idempotency_key.as_deref())
+                .publish(&path, body, idempotency_key.as_deref())
                 .await?;
             output::answer(client.output, &published)
         }
@@ -55,7 +69,7 @@ pub async fn run(arguments: EventArgs) -> Result<(), Failure> {
 }
 
 /// JSON, `@FILE`, or `-` for stdin.
-fn read_data(argument: &str) -> Result<Box<serde_json::value::RawValue>, Failure> {
+fn read_data(argument: &str) -> Result<Box<RawValue>, Failure> {
     let unreadable = |error| Failure::usage(format!("--data {argument}: {error}"));
     let text = match argument.strip_prefix('@') {
         Some(file) => std::fs::read_to_string(file).map_err(unreadable)?,

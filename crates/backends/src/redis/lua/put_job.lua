@@ -1,13 +1,15 @@
 -- KEYS: jobs, open, ended, claim. ARGV: id, job, created at, ended (1 or 0), most ended jobs.
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-if ARGV[4] == '0' then
-  redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+local id, ended = ARGV[1], ARGV[4] == '1'
+-- A worker that lost its claim may tell of a job that another one has ended since.
+if not ended and redis.call('ZSCORE', KEYS[3], id) then return end
+redis.call('HSET', KEYS[1], id, ARGV[2])
+if not ended then
+  redis.call('ZADD', KEYS[2], ARGV[3], id)
   return
 end
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
-local claim = redis.call('GET', KEYS[4])
-if claim and string.match(claim, '^[^|]*') == ARGV[1] then redis.call('DEL', KEYS[4]) end
+redis.call('ZREM', KEYS[2], id)
+redis.call('ZADD', KEYS[3], ARGV[3], id)
+if redis.call('HGET', KEYS[4], 'j') == id then redis.call('DEL', KEYS[4]) end
 while redis.call('ZCARD', KEYS[3]) > tonumber(ARGV[5]) do
   redis.call('HDEL', KEYS[1], redis.call('ZPOPMIN', KEYS[3])[1])
 end

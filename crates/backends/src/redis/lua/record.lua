@@ -13,7 +13,10 @@ if g == generation then
 end
 if known then return {0, tonumber(redis.call('HGET', KEYS[2], 'failing') or 0)} end
 
-if g < generation then redis.call('DEL', KEYS[1]) end
+if g < generation then
+  redis.call('DEL', KEYS[1])
+  a = 0
+end
 redis.call('HDEL', KEYS[1], 'o', 'u')
 redis.call('HSET', KEYS[1], 'g', generation, 's', ARGV[4], 't', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[9])

@@ -1,0 +1,134 @@
+//! The gate before an attempt.
+
+use std::time::Duration;
+
+use super::{Case, Scene, at};
+use crate::{Passage, Stage, Store, WaitReason};
+
+/// An attempt is made by one worker at a time, and never after it was settled.
+pub async fn gate(store: &dyn Store, prefix: &str) {
+    let scene = Scene::new(store, prefix, "gate");
+    leases(&scene).await;
+    a_dead_owner(&scene).await;
+    settled(&scene).await;
+    generations(&scene).await;
+    many_at_once(&scene).await;
+}
+
+#[track_caller]
+fn check_waits(answer: Passage, seconds_min: u64, seconds_max: u64, what: &str) {
+    let Passage::Wait { until, reason } = answer else {
+        panic!("{what}: {answer:?}");
+    };
+    assert_eq!(reason, WaitReason::Leased, "{what}");
+    let expected = at(seconds_min)..=at(seconds_max);
+    assert!(expected.contains(&until), "{what}: until {until}");
+}
+
+async fn leases(scene: &Scene<'_>) {
+    let case = Case::new(scene, "lease", "ep");
+    case.alive("a").await;
+    assert_eq!(case.enter(1, "a", at(0)).await, Passage::Go, "the first");
+    let answer = case.enter(1, "b", at(10)).await;
+    check_waits(answer, 11, 60, "another worker");
+    let answer = case.enter(1, "a", at(10)).await;
+    check_waits(answer, 11, 60, "the same worker, which is still at it");
+    let answer = case.enter(1, "b", at(59)).await;
+    check_waits(answer, 60, 60, "never beyond the lease");
+    assert_eq!(
+        case.enter(1, "b", at(60)).await,
+        Passage::Go,
+        "the lease has ended"
+    );
+    case.alive("b").await;
+    let answer = case.enter(1, "a", at(61)).await;
+    check_waits(answer, 62, 120, "the lease belongs to the other one now");
+}
+
+async fn a_dead_owner(scene: &Scene<'_>) {
+    let case = Case::new(scene, "gone", "ep");
+    assert_eq!(case.enter(1, "a", at(0)).await, Passage::Go);
+    assert_eq!(
+        case.enter(1, "b", at(1)).await,
+        Passage::Go,
+        "its owner gave no sign of life"
+    );
+    case.alive("b").await;
+    let answer = case.enter(1, "c", at(2)).await;
+    check_waits(answer, 3, 61, "who took over gave one");
+}
+
+async fn settled(scene: &Scene<'_>) {
+    let case = Case::new(scene, "settled", "ep");
+    case.alive("a").await;
+    case.enter(1, "a", at(0)).await;
+    case.record(1, 500, Stage::Retrying).await;
+    assert_eq!(
+        case.enter(1, "b", at(2)).await,
+        Passage::Skip,
+        "settled by another worker"
+    );
+    assert_eq!(
+        case.enter(2, "b", at(2)).await,
+        Passage::Go,
+        "the next attempt; the old lease is gone"
+    );
+    case.record(2, 200, Stage::Delivered).await;
+    for attempt in [1, 2, 3] {
+        let answer = case.enter(attempt, "c", at(3)).await;
+        assert_eq!(answer, Passage::Skip, "attempt {attempt} after delivery");
+    }
+
+    let case = Case::new(scene, "dead", "ep");
+    case.enter(1, "a", at(0)).await;
+    case.record(1, 410, Stage::Dead).await;
+    assert_eq!(
+        case.enter(2, "a", at(2)).await,
+        Passage::Skip,
+        "dead is dead"
+    );
+}
+
+async fn generations(scene: &Scene<'_>) {
+    let old = Case::new(scene, "generation", "ep");
+    old.alive("a").await;
+    old.enter(1, "a", at(0)).await;
+    old.record(1, 500, Stage::Dead).await;
+    let new = old.replayed();
+    assert_eq!(
+        new.enter(1, "b", at(2)).await,
+        Passage::Go,
+        "a dead delivery begun anew starts with its first attempt"
+    );
+    assert_eq!(
+        old.enter(2, "c", at(3)).await,
+        Passage::Skip,
+        "the old generation is over"
+    );
+    let newer = new.replayed();
+    assert_eq!(
+        newer.enter(1, "c", at(3)).await,
+        Passage::Go,
+        "a lease of an old generation holds up nobody"
+    );
+}
+
+async fn many_at_once(scene: &Scene<'_>) {
+    let leased = Case::new(scene, "many", "leased");
+    leased.alive("a").await;
+    leased.enter(1, "a", at(0)).await;
+    let done = Case::new(scene, "many", "done");
+    done.record(1, 200, Stage::Delivered).await;
+    let fresh = Case::new(scene, "many", "fresh");
+
+    let now = at(0).after(Duration::from_secs(1));
+    let entries = [&done, &leased, &fresh].map(|case| case.entry(1, "b", now));
+    let answers = scene.store.enter(&entries, now).await;
+    let answers = answers.expect("the gate answers");
+    assert_eq!(answers.len(), 3, "one answer for each entry");
+    assert_eq!(answers[0], Passage::Skip, "in the order of the entries");
+    check_waits(answers[1], 2, 60, "in the order of the entries");
+    assert_eq!(answers[2], Passage::Go, "in the order of the entries");
+    let none = scene.store.enter(&[], now).await;
+    assert_eq!(none.expect("the gate answers"), [], "nobody at the gate");
+}
