@@ -12,6 +12,8 @@ mod leases;
 mod link;
 mod pass;
 mod publish;
+#[cfg(test)]
+mod tests;
 mod topology;
 mod values;
 mod version;

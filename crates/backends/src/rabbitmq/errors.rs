@@ -26,12 +26,12 @@ fn is_lasting(error: &lapin::Error) -> bool {
 }
 
 /// Is the queue in somebody's exclusive use?
-pub fn is_access_refused(error: &lapin::Error) -> bool {
+pub fn is_locked(error: &lapin::Error) -> bool {
     let ErrorKind::ProtocolError(error) = error.kind() else {
         return false;
     };
     matches!(
         error.kind(),
-        AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
+        AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED)
     )
 }

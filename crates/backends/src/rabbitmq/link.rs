@@ -39,6 +39,8 @@ pub struct RabbitOptions {
 
 /// A live link.
 pub struct Link {
+    uri: AMQPUri,
+    name: String,
     publishing: Connection,
     /// Where consumers open channels of their own.
     pub consuming: Connection,
@@ -78,11 +80,18 @@ impl Link {
         let select = publisher.confirm_select(ConfirmSelectOptions::default());
         select.await.map_err(|error| queue_error(&error))?;
         Ok(Self {
+            uri,
+            name: options.name.clone(),
             publishing,
             consuming,
             publisher,
             shape,
         })
+    }
+
+    /// One more connection to the same broker, for this purpose.
+    pub async fn open(&self, purpose: &str) -> Result<Connection, QueueError> {
+        open(&self.uri, &format!("{} {purpose}", self.name)).await
     }
 
     /// Is everything of it still up?

@@ -1,6 +1,8 @@
 //! A pass over the dead letters.
 //!
-//! Its lock is an exclusive consumer. Its end is a marker that it publishes when it begins: the
+//! Its lock is an exclusive queue of its own connection: no other connection can declare it, and it
+//! goes with the connection, however that ends. (An exclusive *consumer* would be simpler, but
+//! RabbitMQ 3.10 lets a second one onto a quorum queue.) Its end is a marker that it publishes when it begins: the
 //! queue is first in, first out, so everything before the marker was there already, and whatever
 //! comes behind it (new letters, and those that the pass puts back) is not its business. A marker
 //! of a pass that died is dropped by the next one.
@@ -12,12 +14,12 @@ use futures_util::StreamExt;
 use hookfleet_domain::{Clock, DeadLetter, DeadLetterId, DeadLetterReason, Remains};
 use hookfleet_queue::{Pass, QueueError, Receipt, wire};
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Consumer};
+use lapin::{Channel, Connection, Consumer};
 use tokio_util::task::TaskTracker;
 
-use super::errors::{is_access_refused, queue_error};
+use super::errors::{is_locked, queue_error};
 use super::leases::RabbitReceipt;
 use super::link::Link;
 use super::publish;
@@ -28,8 +30,12 @@ use super::values::{header, text};
 const PREFETCH: u16 = 256;
 const MARKER: &str = "hookfleet-pass";
 
+const LOCK: &str = "hookfleet.pass";
+
 /// A pass that holds the lock.
 pub struct RabbitPass {
+    /// Holds the lock; closed when it is dropped.
+    _connection: Connection,
     channel: Arc<Channel>,
     letters: Consumer,
     marker: String,
@@ -44,29 +50,35 @@ impl RabbitPass {
         clock: Arc<dyn Clock>,
         tasks: &TaskTracker,
     ) -> Result<Self, QueueError> {
-        let channel = link
-            .consuming
+        let connection = link.open("pass").await?;
+        let channel = connection
             .create_channel()
             .await
             .map_err(|e| queue_error(&e))?;
-        let qos = channel.basic_qos(PREFETCH, BasicQosOptions::default());
-        qos.await.map_err(|error| queue_error(&error))?;
-        let options = BasicConsumeOptions {
+        let options = QueueDeclareOptions {
             exclusive: true,
             ..Default::default()
         };
-        let consumed =
-            channel.basic_consume(DEAD.into(), "".into(), options, FieldTable::default());
-        let letters = consumed.await.map_err(|error| {
-            if is_access_refused(&error) {
+        let lock = channel
+            .queue_declare(LOCK.into(), options, FieldTable::default())
+            .await;
+        lock.map_err(|error| {
+            if is_locked(&error) {
                 QueueError::PassBusy
             } else {
                 queue_error(&error)
             }
         })?;
+        let qos = channel.basic_qos(PREFETCH, BasicQosOptions::default());
+        qos.await.map_err(|error| queue_error(&error))?;
+        let options = BasicConsumeOptions::default();
+        let consumed =
+            channel.basic_consume(DEAD.into(), "".into(), options, FieldTable::default());
+        let letters = consumed.await.map_err(|error| queue_error(&error))?;
         let marker = DeadLetterId::generate(clock.now()).to_string();
         publish::mark(link, MARKER, &marker).await?;
         Ok(Self {
+            _connection: connection,
             channel: Arc::new(channel),
             letters,
             marker,

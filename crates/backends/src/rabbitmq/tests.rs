@@ -1,0 +1,46 @@
+//! The queue's contract, kept by RabbitMQ.
+
+use std::sync::Arc;
+
+use hookfleet_domain::{Clock, Secret, Timestamp};
+use hookfleet_queue::testing;
+
+use super::{RabbitOptions, RabbitQueue};
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the services script tells by the environment"
+)]
+fn amqp_url() -> Secret {
+    let url = std::env::var("HOOKFLEET_AMQP_URL");
+    Secret::new(url.expect("HOOKFLEET_AMQP_URL is not set: run the tests with `make test`"))
+}
+
+async fn queue(partitions: u16) -> RabbitQueue {
+    let clock: Arc<dyn Clock> = Arc::new(|| Timestamp::from_unix_ms(1_700_000_000_000));
+    let (url, name) = (amqp_url(), "contract".to_owned());
+    let options = RabbitOptions {
+        url,
+        partitions,
+        archive: None,
+        name,
+    };
+    RabbitQueue::connect(options, clock).await.unwrap()
+}
+
+/// One test for all: they share the broker's default virtual host.
+#[tokio::test]
+async fn contract() {
+    for partitions in [1, 2] {
+        let queue = queue(partitions).await;
+        testing::messages_come_as_they_went(&queue).await;
+        testing::what_is_not_settled_comes_again(&queue).await;
+        testing::delays_are_kept(&queue).await;
+        testing::passes_see_everything_once(&queue).await;
+        if partitions == 1 {
+            // Prefetch counts for each partition.
+            testing::leasing_is_bounded(&queue).await;
+        }
+        queue.close().await;
+    }
+}
