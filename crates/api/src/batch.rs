@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Json as Answer;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use hookfleet_domain::{Draft, TenantId, TraceParent, limits};
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::Api;
 use crate::events::{EventRequest, PublishedView, trace};
-use crate::extract::Names;
+use crate::extract::{Body, Names, media_type, object};
 use crate::problem::Problem;
 
 /// `POST /v1/tenants/{tenant}/events/batch`: NDJSON or a JSON array.
@@ -20,16 +19,17 @@ pub async fn publish(
     State(api): State<Arc<Api>>,
     Names(tenant): Names<TenantId>,
     headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    Body(body): Body,
 ) -> Result<Answer<Value>, Problem> {
-    let body = body?;
-    let lines = split(&body)?;
+    let is_array =
+        body.trim_ascii_start().starts_with(b"[") && media_type(&headers) != "application/x-ndjson";
+    let lines = if is_array {
+        items(&body)?
+    } else {
+        lines(&body)
+    };
     if lines.len() > limits::BATCH_EVENTS_MAX {
-        let detail = format!(
-            "{} events: at most {}",
-            lines.len(),
-            limits::BATCH_EVENTS_MAX
-        );
+        let detail = format!("expected at most {} events", limits::BATCH_EVENTS_MAX);
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
     let trace = trace(&headers);
@@ -57,23 +57,27 @@ pub async fn publish(
     Ok(Answer(json!({"items": answers})))
 }
 
-/// The texts of a batch's events.
-fn split(body: &[u8]) -> Result<Vec<&[u8]>, Problem> {
-    if body.trim_ascii_start().starts_with(b"[") {
-        let items: Vec<&RawValue> =
-            serde_json::from_slice(body).map_err(|error| Problem::of_json(&error))?;
-        return Ok(items
-            .into_iter()
-            .map(|item| item.get().as_bytes())
-            .collect());
-    }
+/// The texts of an array's items.
+fn items(body: &[u8]) -> Result<Vec<&[u8]>, Problem> {
+    let items: Vec<&RawValue> =
+        serde_json::from_slice(body).map_err(|error| Problem::of_json(&error, body))?;
+    Ok(items
+        .into_iter()
+        .map(|item| item.get().as_bytes())
+        .collect())
+}
+
+/// The lines that are not blank; one more than is allowed tells that there are too many.
+fn lines(body: &[u8]) -> Vec<&[u8]> {
     let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    Ok(lines.filter(|line| !line.is_empty()).collect())
+    lines
+        .filter(|line| !line.is_empty())
+        .take(limits::BATCH_EVENTS_MAX + 1)
+        .collect()
 }
 
 fn draft(line: &[u8], tenant: &TenantId, trace: Option<&TraceParent>) -> Result<Draft, Problem> {
-    let event: EventRequest =
-        serde_json::from_slice(line).map_err(|error| Problem::of_json(&error))?;
+    let event: EventRequest = object(line)?;
     Ok(event.draft(tenant.clone(), trace.cloned()))
 }
 
@@ -82,20 +86,48 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(body: &str, expected: &[&str]) {
-        let lines = split(body.as_bytes()).unwrap();
-        let lines: Vec<_> = lines
-            .into_iter()
-            .map(|line| str::from_utf8(line).unwrap())
+    fn check(texts: &[&[u8]], expected: &[&str]) {
+        let texts: Vec<_> = texts
+            .iter()
+            .map(|text| str::from_utf8(text).unwrap())
             .collect();
-        assert_eq!(lines, expected);
+        assert_eq!(texts, expected);
     }
 
     #[test]
-    fn lines_or_an_array() {
-        check("{\"a\":1}\n\n {\"b\":2} \r\n", &["{\"a\":1}", "{\"b\":2}"]);
-        check(" [ {\"a\": 1}, 2 ]", &["{\"a\": 1}", "2"]);
-        check("", &[]);
-        assert!(split(b"[1,").is_err());
+    fn lines_are_told_apart() {
+        let body = b"{\"a\":1}\n\n {\"b\":2} \r\n[3]";
+        check(&lines(body), &["{\"a\":1}", "{\"b\":2}", "[3]"]);
+        check(&lines(b""), &[]);
+        let endless = b"1\n".repeat(limits::BATCH_EVENTS_MAX * 2);
+        assert_eq!(lines(&endless).len(), limits::BATCH_EVENTS_MAX + 1);
+    }
+
+    #[test]
+    fn items_are_told_apart() {
+        let items_of = |body: &'static [u8]| items(body).unwrap();
+        check(&items_of(b" [ {\"a\": 1}, 2 ]"), &["{\"a\": 1}", "2"]);
+        check(&items_of(b"[]"), &[]);
+        for broken in ["[1,", "[1] 2", "[{]"] {
+            let problem = items(broken.as_bytes()).unwrap_err();
+            assert_eq!(problem.status(), 400, "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_bad_line_is_refused() {
+        let tenant: TenantId = "acme".parse().unwrap();
+        let status = |line: &str| {
+            draft(line.as_bytes(), &tenant, None)
+                .err()
+                .map(|no| no.status())
+        };
+        assert_eq!(
+            status(r#"{"type":"a.b","data":1,"idempotency_key":"k"}"#),
+            None
+        );
+        assert_eq!(status("{"), Some(400));
+        assert_eq!(status(r#"["a.b",1]"#), Some(422), "fields without names");
+        assert_eq!(status(r#"{"type":"a.b"}"#), Some(422));
     }
 }

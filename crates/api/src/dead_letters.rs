@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Answer};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use hookfleet_domain::{
-    DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterReason, EndpointId, Event, EventType,
-    JobId, Rate, Remains, TenantId, Timestamp,
+    DeadLetterFilter, DeadLetterId, DeadLetterReason, EndpointId, EventType, JobId, Rate, TenantId,
+    Timestamp,
 };
 use hookfleet_store::{Job, JobKind, JobState};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::Api;
 use crate::auth::Caller;
-use crate::extract::{Fields, Json, Limit, Names, page};
+use crate::dead_letter_view::{LetterView, Summary};
+use crate::extract::{Fields, Json, Limit, Names, object, page};
 use crate::problem::Problem;
 
 #[derive(Debug, Deserialize)]
@@ -51,7 +52,7 @@ pub async fn list(
         .store
         .dead_letters(&filter, &page(query.limit, query.cursor))
         .await?;
-    let items: Vec<Value> = page.items.iter().map(summary).collect();
+    let items: Vec<Summary> = page.items.iter().map(Summary::new).collect();
     Ok(Answer(
         json!({"items": items, "next_cursor": page.next_cursor}),
     ))
@@ -61,71 +62,29 @@ pub async fn list(
 pub async fn show(
     State(api): State<Arc<Api>>,
     Names(id): Names<DeadLetterId>,
-) -> Result<Answer<Value>, Problem> {
+) -> Result<Response, Problem> {
     let missing = || Problem::not_found(format!("there is no dead letter {id}"));
     let letter = api.store.dead_letter(&id).await?.ok_or_else(missing)?;
-    let mut view = summary(&letter);
-    if let Some(fields) = view.as_object_mut() {
-        fields.insert("payload".to_owned(), payload(&letter));
-    }
-    Ok(Answer(view))
+    Ok(Answer(LetterView::new(&letter)).into_response())
 }
 
-fn summary(letter: &DeadLetter) -> Value {
-    let attempts: Vec<Value> = letter.attempts().iter().map(|made| json!(made)).collect();
-    json!({
-        "id": letter.id,
-        "tenant": letter.tenant(),
-        "event_id": letter.event_id(),
-        "endpoint_id": letter.endpoint(),
-        "event_type": letter.event().map(|event| &event.event_type),
-        "reason": letter.reason.label(),
-        "attempts": attempts,
-        "died_at": letter.died_at,
-    })
-}
-
-fn payload(letter: &DeadLetter) -> Value {
-    match &letter.remains {
-        Remains::Delivery(delivery) => event(&delivery.event),
-        Remains::Event(whole) => event(whole),
-        Remains::Raw { bytes, error, .. } => {
-            json!({"raw_base64": BASE64.encode(bytes), "error": error})
-        }
-    }
-}
-
-fn event(event: &Event) -> Value {
-    let data: Value = serde_json::from_str(event.data.get()).unwrap_or_default();
-    json!({
-        "id": event.id,
-        "tenant": event.tenant,
-        "type": event.event_type,
-        "project": event.project,
-        "timestamp": event.timestamp,
-        "idempotency_key": event.idempotency_key,
-        "data": data,
-    })
-}
-
-/// What a pass is asked to do. Everything takes an explicit empty filter.
+/// What a pass is asked to do. The filter must be there, and an object: only `{}` means all.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PassRequest {
-    filter: DeadLetterFilter,
-    #[serde(default)]
-    dry_run: bool,
-}
-
-/// The same, with a rate.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReplayRequest {
-    filter: DeadLetterFilter,
+    filter: Box<RawValue>,
+    /// A discard sends nothing that could be slowed down: it takes a rate and has no use for it.
     #[serde(default)]
     rate: Option<Rate>,
     #[serde(default)]
     dry_run: bool,
+}
+
+impl PassRequest {
+    fn filter(&self) -> Result<DeadLetterFilter, Problem> {
+        let refused = |problem: Problem| problem.within("filter");
+        object(self.filter.get().as_bytes()).map_err(refused)
+    }
 }
 
 type Asked = (StatusCode, Answer<Value>);
@@ -134,13 +93,10 @@ type Asked = (StatusCode, Answer<Value>);
 pub async fn replay(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Json(request): Json<ReplayRequest>,
+    Json(request): Json<PassRequest>,
 ) -> Result<Asked, Problem> {
-    let ReplayRequest {
-        filter,
-        rate,
-        dry_run,
-    } = request;
+    let filter = request.filter()?;
+    let PassRequest { rate, dry_run, .. } = request;
     let matched = api.store.count_dead_letters(&filter).await?;
     ask(
         &api,
@@ -157,7 +113,8 @@ pub async fn discard(
     Extension(caller): Extension<Caller>,
     Json(request): Json<PassRequest>,
 ) -> Result<Asked, Problem> {
-    let PassRequest { filter, dry_run } = request;
+    let filter = request.filter()?;
+    let dry_run = request.dry_run;
     let matched = api.store.count_dead_letters(&filter).await?;
     ask(
         &api,
@@ -225,4 +182,36 @@ async fn ask(
         StatusCode::ACCEPTED,
         Answer(json!({"job_id": job.id, "matched": matched})),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(body: &str, expected: Result<&DeadLetterFilter, u16>) {
+        let filter = object::<PassRequest>(body.as_bytes()).and_then(|request| request.filter());
+        assert_eq!(filter.as_ref().map_err(Problem::status), expected, "{body}");
+    }
+
+    #[test]
+    fn everything_is_meant_only_when_it_is_said() {
+        let of_acme = DeadLetterFilter {
+            tenant: Some("acme".parse().unwrap()),
+            ..DeadLetterFilter::default()
+        };
+        check(r#"{"filter":{}}"#, Ok(&DeadLetterFilter::default()));
+        check(r#"{"filter":{"tenant":"acme"},"rate":"5/s"}"#, Ok(&of_acme));
+        for bad in [
+            "{}",
+            "[{}]",
+            r#"{"filter":null}"#,
+            r#"{"filter":[]}"#,
+            r#"{"filter":"all"}"#,
+            r#"{"filter":{"tenants":"acme"}}"#,
+            r#"{"filter":{},"rate":"fast"}"#,
+        ] {
+            check(bad, Err(422));
+        }
+    }
 }

@@ -18,7 +18,8 @@ use crate::Api;
 use crate::extract::{Json, Names};
 use crate::problem::Problem;
 
-/// An event as callers hand it in; its idempotency key stands inside (in a batch) or in the header.
+/// An event as callers hand it in. Its idempotency key stands inside in a batch alone; that of a
+/// single event is a header.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventRequest {
@@ -71,10 +72,15 @@ pub async fn publish(
     headers: HeaderMap,
     Json(event): Json<EventRequest>,
 ) -> Result<Response, Problem> {
-    let mut draft = event.draft(tenant, trace(&headers));
-    if let Some(key) = idempotency_key(&headers)? {
-        draft.idempotency_key = Some(key);
+    if event.idempotency_key.is_some() {
+        let detail =
+            "unknown field `idempotency_key`: a single event has the header `Idempotency-Key`";
+        return Err(Problem::unprocessable(detail));
     }
+    let draft = Draft {
+        idempotency_key: idempotency_key(&headers)?,
+        ..event.draft(tenant, trace(&headers))
+    };
     let published = api.producer.publish(draft).await?;
     let status = if published.duplicate {
         StatusCode::OK
@@ -151,4 +157,33 @@ fn delivery(progress: &Progress) -> serde_json::Value {
         "generation": progress.generation,
         "updated_at": progress.updated_at,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extract::object;
+
+    #[test]
+    fn data_is_kept_as_text() {
+        let data = r#"{"b":12345678901234567890123,  "a":1.10,"a":1e400}"#;
+        let body = format!(r#"{{"type":"a.b","data":{data}}}"#);
+        let event: EventRequest = object(body.as_bytes()).unwrap();
+        assert_eq!(event.data.get(), data);
+    }
+
+    #[test]
+    fn an_invalid_key_is_refused_and_an_invalid_trace_ignored() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(idempotency_key(&headers).unwrap(), None);
+        headers.insert("traceparent", "00-nonsense".parse().unwrap());
+        headers.insert("idempotency-key", "key-1".parse().unwrap());
+        assert_eq!(trace(&headers), None);
+        assert_eq!(
+            idempotency_key(&headers).unwrap().unwrap().as_str(),
+            "key-1"
+        );
+        headers.insert("idempotency-key", "two words".parse().unwrap());
+        assert_eq!(idempotency_key(&headers).unwrap_err().status(), 422);
+    }
 }

@@ -1,38 +1,74 @@
 //! What handlers take from a request, refused as problems.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use hookfleet_domain::limits;
 use hookfleet_store::PageRequest;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use tokio::time::timeout;
 
 use crate::problem::Problem;
 
-/// A JSON body.
+/// What a request's body may take to arrive: the largest batch over 2 Mbit/s takes this long.
+const BODY_WAIT_MAX: Duration = Duration::from_secs(70);
+
+/// A body as it is.
+pub struct Body(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = timeout(BODY_WAIT_MAX, Bytes::from_request(request, state)).await;
+        let late = |_| {
+            let detail = format!("the body did not arrive within {BODY_WAIT_MAX:?}");
+            Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
+        };
+        Ok(Self(bytes.map_err(late)??))
+    }
+}
+
+/// A JSON object as the body.
 pub struct Json<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let content_type = request.headers().get(header::CONTENT_TYPE);
-        let content_type = content_type
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        let is_json = essence.eq_ignore_ascii_case("application/json")
-            || (essence.starts_with("application/") && essence.ends_with("+json"));
+        let media_type = media_type(request.headers());
+        let is_json = media_type == "application/json"
+            || (media_type.starts_with("application/") && media_type.ends_with("+json"));
         if !is_json {
             let detail = "expected `Content-Type: application/json`";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
-        let bytes = Bytes::from_request(request, state).await?;
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|error| Problem::of_json(&error))
+        let Body(bytes) = Body::from_request(request, state).await?;
+        object(&bytes).map(Self)
+    }
+}
+
+/// `Content-Type` without its parameters, in lower case; empty if there is none.
+pub fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE);
+    let value = value.and_then(|value| value.to_str().ok());
+    let essence = value.unwrap_or_default().split(';').next();
+    essence.unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Reads a JSON object. Without this check serde would take an array, too, as the fields in their
+/// order: `[]` would be a filter that matches everything.
+pub fn object<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
+    if json.trim_ascii_start().starts_with(b"{") {
+        return serde_json::from_slice(json).map_err(|error| Problem::of_json(&error, json));
+    }
+    match serde_json::from_slice::<IgnoredAny>(json) {
+        Ok(_) => Err(Problem::unprocessable("expected a JSON object")),
+        Err(error) => Err(Problem::of_json(&error, json)),
     }
 }
 
@@ -87,5 +123,41 @@ pub fn page(limit: Option<Limit>, cursor: Option<String>) -> PageRequest {
     PageRequest {
         limit: limit.map_or(50, |limit| limit.0),
         cursor,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Filter {
+        _tenant: Option<String>,
+    }
+
+    #[test]
+    fn only_an_object_is_an_object() {
+        let status = |json: &str| {
+            object::<Filter>(json.as_bytes())
+                .err()
+                .map(|no| no.status())
+        };
+        assert_eq!(status(" {}"), None);
+        for other in ["[]", "5", "null", "\"{}\""] {
+            assert_eq!(status(other), Some(422), "{other}");
+        }
+        for broken in ["", "{", "[", "{} {}", "no"] {
+            assert_eq!(status(broken), Some(400), "{broken}");
+        }
+    }
+
+    #[test]
+    fn media_types() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(media_type(&headers), "");
+        let value = "Application/X-NDJSON ; charset=utf-8".parse().unwrap();
+        headers.insert(header::CONTENT_TYPE, value);
+        assert_eq!(media_type(&headers), "application/x-ndjson");
     }
 }

@@ -6,6 +6,7 @@
 mod attempts;
 mod auth;
 mod batch;
+mod dead_letter_view;
 mod dead_letters;
 mod endpoint_view;
 mod endpoints;
@@ -20,7 +21,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::extract::DefaultBodyLimit;
-use axum::http::Uri;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use hookfleet_domain::{Clock, Endpoint, EndpointPolicy, Secret, limits};
@@ -65,7 +65,17 @@ pub trait Prober: Send + Sync {
 /// Room for an event's other members, beside its data.
 const EVENT_REQUEST_BYTES_MAX: usize = limits::EVENT_BYTES_MAX + 4096;
 /// Largest request that holds no event.
-const SMALL_REQUEST_BYTES_MAX: usize = 64 * 1024;
+const SMALL_REQUEST_BYTES_MAX: usize = 256 * 1024;
+
+const _: () = assert!(
+    limits::HEADERS_MAX * limits::HEADER_VALUE_BYTES_MAX + limits::URL_BYTES_MAX
+        < SMALL_REQUEST_BYTES_MAX / 2,
+    "the largest endpoint that the limits allow fits into a request"
+);
+const _: () = assert!(
+    limits::FILTER_IDS_MAX * 68 < SMALL_REQUEST_BYTES_MAX / 2,
+    "the longest filter fits, too: ids of up to 64 characters, with quotes, comma and a space"
+);
 
 /// The routes of the API, with health beside them.
 pub fn router(api: Api) -> Router {
@@ -100,7 +110,7 @@ pub fn router(api: Api) -> Router {
         .route("/jobs/{job}", get(jobs::show));
     Router::new()
         .nest("/v1", v1)
-        .fallback(no_route)
+        .fallback(Problem::no_route)
         .method_not_allowed_fallback(Problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(SMALL_REQUEST_BYTES_MAX))
         .route_layer(middleware::from_fn_with_state(
@@ -113,10 +123,6 @@ pub fn router(api: Api) -> Router {
         ))
         .with_state(api)
         .merge(health_router(Arc::new(ready)))
-}
-
-async fn no_route(uri: Uri) -> Problem {
-    Problem::not_found(format!("there is nothing at {}", uri.path()))
 }
 
 /// Serves until `stop`, then answers what is under way.

@@ -62,3 +62,39 @@ fn method(method: &axum::http::Method) -> &'static str {
         _ => "other",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn names() {
+        let registry = Registry::new();
+        let metrics = ApiMetrics::register(&registry).unwrap();
+        let labels = ["/v1/jobs/{job}", "GET", "2xx"];
+        metrics.requests.with_label_values(&labels).observe(0.01);
+        let mut names = String::new();
+        for family in registry.gather() {
+            names.push_str(family.name());
+            for metric in family.get_metric() {
+                for label in metric.get_label() {
+                    names.push(' ');
+                    names.push_str(label.name());
+                }
+            }
+            names.push('\n');
+        }
+        expect![[r#"
+            hookfleet_http_request_duration_seconds method route status_class
+        "#]]
+        .assert_eq(&names);
+    }
+
+    #[test]
+    fn made_up_methods_are_one_label() {
+        assert_eq!(method(&axum::http::Method::PATCH), "PATCH");
+        assert_eq!(method(&"BREW".parse().unwrap()), "other");
+    }
+}

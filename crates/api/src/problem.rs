@@ -3,12 +3,14 @@
 use std::fmt::Display;
 
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use hookfleet_domain::{InvalidEndpoint, limits};
 use hookfleet_producer::PublishError;
 use hookfleet_store::StoreError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::error::Category;
 
 /// An error as callers see it. `detail` names what is wrong and what is expected, never a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -61,6 +63,15 @@ impl Problem {
         }
     }
 
+    /// There is no such path.
+    #[expect(
+        clippy::unused_async,
+        reason = "the router takes asynchronous handlers"
+    )]
+    pub async fn no_route(uri: Uri) -> Self {
+        Self::not_found(format!("there is nothing at {}", uri.path()))
+    }
+
     /// The path has no such method.
     #[expect(
         clippy::unused_async,
@@ -73,22 +84,56 @@ impl Problem {
         )
     }
 
-    /// JSON that does not parse is a bad request; JSON of the wrong form breaks a rule.
-    pub fn of_json(error: &serde_json::Error) -> Self {
+    /// JSON that does not parse is a bad request; JSON of the wrong form breaks a rule. `json` is
+    /// the object that the error is about.
+    pub fn of_json(error: &serde_json::Error, json: &[u8]) -> Self {
         match error.classify() {
-            serde_json::error::Category::Data => Self::unprocessable(error),
-            serde_json::error::Category::Io
-            | serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof => {
+            Category::Data if may_quote_a_secret(json) => Self::unprocessable(
+                "expected `secret` to be a text, and `auth` an object whose `token` is a text",
+            ),
+            Category::Data => Self::unprocessable(error),
+            Category::Io | Category::Syntax | Category::Eof => {
                 Self::bad_request(format!("invalid JSON: {error}"))
             }
         }
     }
 
+    /// The same, told of one field.
+    #[must_use]
+    pub fn within(self, field: &str) -> Self {
+        let detail = format!("{field}: {}", self.detail);
+        Self { detail, ..self }
+    }
+
+    /// Its HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
     /// As one line's answer within a batch.
-    pub fn into_value(self) -> serde_json::Value {
+    pub fn into_value(self) -> Value {
         serde_json::json!({"status": self.status, "title": self.title, "detail": self.detail})
     }
+}
+
+/// Serde quotes a value of the wrong type: could that be a secret or a token?
+fn may_quote_a_secret(json: &[u8]) -> bool {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Hidden {
+        secret: Value,
+        auth: Value,
+    }
+    let text_or_none = |value: &Value| value.is_string() || value.is_null();
+    let Ok(Hidden { secret, auth }) = serde_json::from_slice(json) else {
+        return true;
+    };
+    let auth_is_well_formed = match &auth {
+        Value::Object(fields) => fields.get("token").is_none_or(text_or_none),
+        Value::Null => true,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => false,
+    };
+    !(text_or_none(&secret) && auth_is_well_formed)
 }
 
 impl IntoResponse for Problem {
@@ -145,6 +190,8 @@ impl From<BytesRejection> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use hookfleet_domain::EndpointPatch;
+
     use super::*;
 
     #[test]
@@ -162,10 +209,40 @@ mod tests {
     fn json_that_does_not_parse_differs_from_json_that_breaks_a_rule() {
         let status = |text| {
             let error = serde_json::from_str::<hookfleet_domain::Rate>(text).unwrap_err();
-            Problem::of_json(&error).status
+            Problem::of_json(&error, b"{}").status
         };
         assert_eq!(status("\"fas"), 400);
         assert_eq!(status("\"fast\""), 422);
         assert_eq!(status("5"), 422);
+    }
+    #[test]
+    fn no_secret_is_quoted() {
+        for body in [
+            r#"{"secret":8675309}"#,
+            r#"{"secret":["8675309"]}"#,
+            r#"{"auth":"8675309"}"#,
+            r#"{"auth":{"type":"header","token":8675309}}"#,
+            r#"{"auth":{"type":"query","token":["8675309"]}}"#,
+            r#"{"secret":"x","secret":8675309}"#,
+        ] {
+            let error = serde_json::from_str::<EndpointPatch>(body).unwrap_err();
+            let problem = Problem::of_json(&error, body.as_bytes());
+            assert_eq!(problem.status, 422, "{body}");
+            assert!(!problem.detail.contains("8675309"), "{}", problem.detail);
+        }
+        let body = r#"{"auth":{"type":"none"},"secret":"s","active":"yes"}"#;
+        let error = serde_json::from_str::<EndpointPatch>(body).unwrap_err();
+        let problem = Problem::of_json(&error, body.as_bytes());
+        assert!(
+            problem.detail.contains("expected a boolean"),
+            "what is no secret is quoted"
+        );
+    }
+
+    #[test]
+    fn an_unknown_token_asks_for_a_bearer() {
+        let response = Problem::new(StatusCode::UNAUTHORIZED, "no token").into_response();
+        assert_eq!(response.headers()[header::WWW_AUTHENTICATE], "Bearer");
+        assert_eq!(response.headers().get(header::RETRY_AFTER), None);
     }
 }
