@@ -6,11 +6,13 @@ mod cli;
 mod crash;
 mod dead_letters;
 mod delivery_limit;
+mod fan_out;
 mod lifecycle;
 mod outage;
 mod plain_amqp;
 mod profiles;
 mod retries;
+mod telemetry;
 mod tidy;
 
 /// The binary under test.

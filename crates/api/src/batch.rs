@@ -110,7 +110,7 @@ mod tests {
         check(&items_of(b"[]"), &[]);
         for broken in ["[1,", "[1] 2", "[{]"] {
             let problem = items(broken.as_bytes()).unwrap_err();
-            assert_eq!(problem.status(), 400, "{broken}");
+            assert_eq!(problem.status, 400, "{broken}");
         }
     }
 
@@ -120,7 +120,7 @@ mod tests {
         let status = |line: &str| {
             draft(line.as_bytes(), &tenant, None)
                 .err()
-                .map(|no| no.status())
+                .map(|no| no.status)
         };
         assert_eq!(
             status(r#"{"type":"a.b","data":1,"idempotency_key":"k"}"#),

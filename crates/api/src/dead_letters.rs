@@ -191,7 +191,11 @@ mod tests {
     #[track_caller]
     fn check(body: &str, expected: Result<&DeadLetterFilter, u16>) {
         let filter = object::<PassRequest>(body.as_bytes()).and_then(|request| request.filter());
-        assert_eq!(filter.as_ref().map_err(Problem::status), expected, "{body}");
+        assert_eq!(
+            filter.as_ref().map_err(|problem| problem.status),
+            expected,
+            "{body}"
+        );
     }
 
     #[test]

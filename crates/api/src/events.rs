@@ -184,6 +184,6 @@ mod tests {
             "key-1"
         );
         headers.insert("idempotency-key", "two words".parse().unwrap());
-        assert_eq!(idempotency_key(&headers).unwrap_err().status(), 422);
+        assert_eq!(idempotency_key(&headers).unwrap_err().status, 422);
     }
 }

@@ -86,9 +86,9 @@ mod tests {
             }
             names.push('\n');
         }
-        expect![[r#"
+        expect![[r"
             hookfleet_http_request_duration_seconds method route status_class
-        "#]]
+        "]]
         .assert_eq(&names);
     }
 

@@ -18,7 +18,8 @@ pub struct Problem {
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
-    status: u16,
+    /// The HTTP status.
+    pub status: u16,
     detail: String,
     #[serde(skip)]
     retry_after_s: Option<u16>,
@@ -103,11 +104,6 @@ impl Problem {
     pub fn within(self, field: &str) -> Self {
         let detail = format!("{field}: {}", self.detail);
         Self { detail, ..self }
-    }
-
-    /// Its HTTP status.
-    pub fn status(&self) -> u16 {
-        self.status
     }
 
     /// As one line's answer within a batch.
