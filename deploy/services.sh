@@ -17,6 +17,8 @@ COMPOSE_FILE="$(dirname "$0")/services.compose.yaml"
 say() { echo "services: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
+with_docker() { ! command -v apt-get >/dev/null && docker compose version >/dev/null 2>&1; }
+
 installed() { [ -x "$RABBIT_BIN/rabbitmq-server" ] && command -v redis-server >/dev/null; }
 
 as_root() {
@@ -24,7 +26,7 @@ as_root() {
 }
 
 install_packages() {
-  installed && return
+  installed || with_docker && return
   command -v apt-get >/dev/null || fail "no apt-get: install rabbitmq-server (3.10 or later) and redis-server, or Docker Compose"
   say "installing rabbitmq-server and redis-server"
   # Installing must not start the system's own services: 101 means "not allowed to".
@@ -51,16 +53,6 @@ free_port() {
     port=$((10000 + (RANDOM << 1 ^ RANDOM) % 20000))
     (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
   done
-}
-
-# Waits until a command succeeds, for so many seconds at most.
-wait_for() {
-  local seconds=$1; shift
-  for _ in $(seq $((seconds * 10))); do
-    "$@" 2>/dev/null && return
-    sleep 0.1
-  done
-  return 1
 }
 
 write_rabbit() {
@@ -126,6 +118,22 @@ END
   export HOOKFLEET_REDIS_URL="redis://127.0.0.1:$port/0"
 }
 
+# The same scripts over containers; what the folder offers to tests does not change.
+write_containers() {
+  local rabbit redis compose
+  rabbit=$(free_port) redis=$(free_port)
+  compose="docker compose -p hookfleet-$$ -f '$(realpath "$COMPOSE_FILE")'"
+  compose="RABBITMQ_PORT=$rabbit REDIS_PORT=$redis $compose"
+  echo "$compose exec -T rabbitmq rabbitmqctl -q \"\$@\"" | script rabbitmqctl
+  echo "$compose up -d --wait rabbitmq >&2" | script rabbitmq-start
+  echo "$compose kill -s KILL rabbitmq >&2" | script rabbitmq-kill
+  echo "$compose up -d --wait redis >&2" | script redis-start
+  echo "$compose stop redis >&2" | script redis-stop
+  echo "$compose down -v >&2" | script containers-end
+  export HOOKFLEET_AMQP_URL="amqp://guest:guest@127.0.0.1:$rabbit/%2f"
+  export HOOKFLEET_REDIS_URL="redis://127.0.0.1:$redis/0"
+}
+
 script() {
   { echo '#!/usr/bin/env bash'; cat; } > "$DIR/$1"
   chmod 755 "$DIR/$1"
@@ -145,6 +153,7 @@ end() {
 stop() {
   trap - EXIT INT TERM
   [ -z "${COMMAND_PID:-}" ] || end "$COMMAND_PID"
+  [ ! -x "$DIR/containers-end" ] || "$DIR/containers-end" || true
   local file
   for file in redis.pid rabbitmq.pid rabbitmq.started; do
     [ ! -s "$DIR/$file" ] || end "$(cat "$DIR/$file")"
@@ -163,8 +172,12 @@ run() {
   trap stop EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
-  write_redis
-  write_rabbit
+  if installed; then
+    write_redis
+    write_rabbit
+  else
+    write_containers
+  fi
   say "starting Redis and RabbitMQ in $DIR"
   "$DIR/redis-start" || fail "Redis did not start: $(tail -n 5 "$DIR/redis/log" 2>/dev/null)"
   "$DIR/rabbitmq-start" || fail "RabbitMQ did not start: $(tail -n 20 "$DIR/rabbitmq/console.log")"
