@@ -18,71 +18,24 @@ const ENDPOINTS: &str = "/v1/tenants/acme/endpoints";
 const REFUSED: [Refusal; 15] = [
     (EVENTS, "{", 400, "invalid JSON"),
     (EVENTS, r#"{"type":"a.b"}"#, 422, "missing field `data`"),
-    (
-        EVENTS,
-        r#"{"type":"a.b","data":1,"x":1}"#,
-        422,
-        "unknown field `x`",
-    ),
-    (
-        EVENTS,
-        r#"{"type":"a..b","data":1}"#,
-        422,
-        "event type \"a..b\" is invalid",
-    ),
+    (EVENTS, r#"{"type":"a.b","data":1,"x":1}"#, 422, "unknown field `x`"),
+    (EVENTS, r#"{"type":"a..b","data":1}"#, 422, "event type \"a..b\" is invalid"),
     (EVENTS, r#"{"type":5,"data":1}"#, 422, "invalid type"),
-    (
-        EVENTS,
-        r#"{"type":"a.b","data":1,"timestamp":"now"}"#,
-        422,
-        "time \"now\"",
-    ),
+    (EVENTS, r#"{"type":"a.b","data":1,"timestamp":"now"}"#, 422, "time \"now\""),
     ("/v1/nothing", "{}", 404, "nothing at /v1/nothing"),
     (ENDPOINTS, "{}", 422, "url is missing"),
     (ENDPOINTS, r#"{"url":"ftp://a.example"}"#, 422, "scheme"),
-    (
-        ENDPOINTS,
-        r#"{"url":"https://a.example","profile":"x"}"#,
-        422,
-        "unknown variant",
-    ),
-    (
-        ENDPOINTS,
-        r#"{"url":"https://a.example","timeout":"5"}"#,
-        422,
-        "duration",
-    ),
-    (
-        ENDPOINTS,
-        r#"{"url":"https://a.example","secret":"short"}"#,
-        422,
-        "whsec_",
-    ),
-    (
-        ENDPOINTS,
-        r#"{"url":"http://127.0.0.1:1/","profile":"entro"}"#,
-        422,
-        "not reachable",
-    ),
-    (
-        "/v1/tenants/a.b/events",
-        r#"{"type":"a.b","data":1}"#,
-        404,
-        "tenant \"a.b\" is invalid",
-    ),
-    (
-        "/v1/dead-letters/replay",
-        "{}",
-        422,
-        "missing field `filter`",
-    ),
+    (ENDPOINTS, r#"{"url":"https://a.example","profile":"x"}"#, 422, "unknown variant"),
+    (ENDPOINTS, r#"{"url":"https://a.example","timeout":"5"}"#, 422, "duration"),
+    (ENDPOINTS, r#"{"url":"https://a.example","secret":"short"}"#, 422, "whsec_"),
+    (ENDPOINTS, r#"{"url":"http://127.0.0.1:1/","profile":"entro"}"#, 422, "not reachable"),
+    ("/v1/tenants/a.b/events", r#"{"type":"a.b","data":1}"#, 404, "tenant \"a.b\" is invalid"),
+    ("/v1/dead-letters/replay", "{}", 422, "missing field `filter`"),
 ];
 
 async fn check_refusal(fleet: &Fleet, (path, body, status, why): (&str, &str, u16, &str)) {
     let request = fleet.client.request(reqwest::Method::POST, path);
-    let request = request
-        .header("content-type", "application/json")
-        .body(body.to_owned());
+    let request = request.header("content-type", "application/json").body(body.to_owned());
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status().as_u16(), status, "{path} {body:.80}");
     assert_eq!(answer.headers()["content-type"], "application/problem+json");
@@ -96,24 +49,14 @@ async fn bad_input_is_refused_and_changes_nothing() {
     for refusal in REFUSED {
         check_refusal(&fleet, refusal).await;
     }
-    let large = format!(
-        r#"{{"type":"a.b","data":"{}"}}"#,
-        "x".repeat(2 * 1024 * 1024)
-    );
+    let large = format!(r#"{{"type":"a.b","data":"{}"}}"#, "x".repeat(2 * 1024 * 1024));
     check_refusal(&fleet, (EVENTS, &large, 413, "")).await;
     let (_, list) = fleet.client.get(ENDPOINTS).await;
     assert_eq!(items(&list), Vec::<Value>::new(), "nothing was stored");
-    assert_eq!(
-        fleet.client.get("/v1/tenants/acme/events/none").await.0,
-        404
-    );
-    let anonymous = reqwest::get(format!("{}{ENDPOINTS}", fleet.client.url))
-        .await
-        .unwrap();
+    assert_eq!(fleet.client.get("/v1/tenants/acme/events/none").await.0, 404);
+    let anonymous = reqwest::get(format!("{}{ENDPOINTS}", fleet.client.url)).await.unwrap();
     assert_eq!(anonymous.status(), 401);
-    let live = reqwest::get(format!("{}/healthz", fleet.client.url))
-        .await
-        .unwrap();
+    let live = reqwest::get(format!("{}/healthz", fleet.client.url)).await.unwrap();
     assert_eq!(live.status(), 200);
 }
 
@@ -123,22 +66,15 @@ async fn one_key_is_one_event() {
     let receiver = Receiver::answering(200).await;
     fleet.client.endpoint(&json!({"url": receiver.url})).await;
     let publish = || async {
-        let request = fleet
-            .client
-            .request(reqwest::Method::POST, "/v1/tenants/acme/events");
+        let request = fleet.client.request(reqwest::Method::POST, "/v1/tenants/acme/events");
         let request = request.header("content-type", "application/json");
         let request = request.header("idempotency-key", "key-1");
-        fleet
-            .client
-            .send(request.body(r#"{"type":"a.b","data":1}"#))
-            .await
+        fleet.client.send(request.body(r#"{"type":"a.b","data":1}"#)).await
     };
     let answers = join_all((0..20).map(|_| publish())).await;
     let first = answers.iter().filter(|(status, _)| *status == 202).count();
     assert_eq!(first, 1, "{answers:?}");
-    let again = answers
-        .iter()
-        .filter(|(status, body)| *status == 200 && body["duplicate"] == true);
+    let again = answers.iter().filter(|(status, body)| *status == 200 && body["duplicate"] == true);
     assert_eq!(again.count(), 19);
     let id = text(&answers[0].1, "id");
     assert!(answers.iter().all(|(_, body)| body["id"] == id));
@@ -171,20 +107,14 @@ async fn one_bad_line_refuses_itself_alone() {
     assert_eq!(answers[3]["error"]["status"], 422);
     assert_eq!(answers[0]["id"], answers[2]["id"]);
     let request = fleet.client.request(reqwest::Method::POST, path);
-    let (_, answer) = fleet
-        .client
-        .send(request.body(r#"[{"type":"a.b","data":1}]"#))
-        .await;
+    let (_, answer) = fleet.client.send(request.body(r#"[{"type":"a.b","data":1}]"#)).await;
     assert_eq!(items(&answer)[0]["duplicate"], false);
 }
 
 #[tokio::test]
 async fn an_endpoint_from_creation_to_deletion() {
     let fleet = Fleet::started(BINARY, 1).await;
-    let (old, new) = (
-        Receiver::answering(200).await,
-        Receiver::answering(200).await,
-    );
+    let (old, new) = (Receiver::answering(200).await, Receiver::answering(200).await);
     let fields = json!({"url": old.url, "events": ["test.*"], "project": "site"});
     let created = fleet.client.endpoint(&fields).await;
     let path = format!("/v1/tenants/acme/endpoints/{}", text(&created, "id"));
@@ -194,10 +124,8 @@ async fn an_endpoint_from_creation_to_deletion() {
 
     // An event of no project is not the project's; a change takes effect within a second.
     fleet.client.event(&json!(1)).await;
-    let (status, changed) = fleet
-        .client
-        .patch(&path, &json!({"project": null, "url": new.url}))
-        .await;
+    let (status, changed) =
+        fleet.client.patch(&path, &json!({"project": null, "url": new.url})).await;
     assert_eq!((status, &changed["project"]), (200, &Value::Null));
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     fleet.client.event(&json!(2)).await;
@@ -220,19 +148,13 @@ async fn secrets_lie_nowhere_in_clear() {
     let created = fleet.client.endpoint(&fields).await;
     let secret = text(&created, "secret");
     let mut redis = fleet.services.redis().await;
-    let keys: Vec<String> = redis::cmd("KEYS")
-        .arg("*")
-        .query_async(&mut redis)
-        .await
-        .unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis).await.unwrap();
     assert!(!keys.is_empty());
     for key in keys {
         let dump = redis::cmd("DUMP").arg(&key).query_async(&mut redis).await;
         let dump: Vec<u8> = dump.unwrap();
         for needle in ["hush-hush-token", &secret] {
-            let found = dump
-                .windows(needle.len())
-                .any(|window| window == needle.as_bytes());
+            let found = dump.windows(needle.len()).any(|window| window == needle.as_bytes());
             assert!(!found, "{key} holds a secret");
         }
     }

@@ -20,68 +20,35 @@ async fn from_endpoint_to_a_verified_delivery() {
     let fleet = Fleet::started(BINARY, 1).await;
     let port = free_port().to_string();
     let to = format!("http://127.0.0.1:{port}/hook");
-    let create = [
-        "endpoint", "create", "--to", &to, "--tenant", "acme", "--output", "json",
-    ];
+    let create = ["endpoint", "create", "--to", &to, "--tenant", "acme", "--output", "json"];
     let (code, out, errors) = fleet.run(&create).await;
     assert_eq!(code, 0, "{errors}");
     let endpoint = parse(&out);
     let secret = text(&endpoint, "secret");
 
-    let listen = [
-        "listen", "--port", &port, "--secret", &secret, "--output", "json",
-    ];
-    let mut listener = fleet
-        .command(&listen)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let listen = ["listen", "--port", &port, "--secret", &secret, "--output", "json"];
+    let mut listener = fleet.command(&listen).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(listener.stdout.take().unwrap()).lines();
-    let publish = [
-        "event",
-        "publish",
-        "--tenant",
-        "acme",
-        "--type",
-        "a.b",
-        "--data",
-        r#"{"x": 1}"#,
-    ];
+    let publish =
+        ["event", "publish", "--tenant", "acme", "--type", "a.b", "--data", r#"{"x": 1}"#];
     e2e::eventually("it listens", SOON, || async {
-        tokio::net::TcpStream::connect(format!("127.0.0.1:{port}"))
-            .await
-            .ok()
-            .map(drop)
+        tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.ok().map(drop)
     })
     .await;
-    let (code, out, errors) = fleet
-        .run(&[&publish[..], &["--output", "json"]].concat())
-        .await;
+    let (code, out, errors) = fleet.run(&[&publish[..], &["--output", "json"]].concat()).await;
     assert_eq!(code, 0, "{errors}");
-    let line = timeout(SOON, lines.next_line())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let line = timeout(SOON, lines.next_line()).await.unwrap().unwrap().unwrap();
     let received = parse(&line);
     assert_eq!(received["signature"], "valid", "{received}");
     assert_eq!(received["headers"]["webhook-id"], parse(&out)["id"]);
-    assert!(
-        received["body"]
-            .as_str()
-            .unwrap()
-            .ends_with(r#""data":{"x": 1}}"#)
-    );
+    assert!(received["body"].as_str().unwrap().ends_with(r#""data":{"x": 1}}"#));
 
     let id = text(&parse(&out), "id");
-    let (_, shown, _) = fleet
-        .run(&["event", "show", &id, "--tenant", "acme", "--output", "json"])
-        .await;
+    let (_, shown, _) =
+        fleet.run(&["event", "show", &id, "--tenant", "acme", "--output", "json"]).await;
     assert_eq!(parse(&shown)["type"], "a.b");
     let endpoint = text(&endpoint, "id");
-    let attempts = [
-        "endpoint", "attempts", &endpoint, "--tenant", "acme", "--output", "json",
-    ];
+    let attempts = ["endpoint", "attempts", &endpoint, "--tenant", "acme", "--output", "json"];
     let (_, log, _) = fleet.run(&attempts).await;
     assert_eq!(parse(&log)["items"][0]["status"], "success");
 }
@@ -93,16 +60,11 @@ async fn a_file_of_events() {
     let good = r#"{"type":"a.b","data":1}"#;
     std::fs::write(&file, format!("{good}\n{good}\nnonsense\n{good}\n")).unwrap();
     let path = file.to_str().unwrap();
-    let publish = [
-        "event", "publish", "--tenant", "acme", "--ndjson", path, "--output", "json",
-    ];
+    let publish = ["event", "publish", "--tenant", "acme", "--ndjson", path, "--output", "json"];
     let (code, out, errors) = fleet.run(&publish).await;
     std::fs::remove_file(&file).unwrap();
     assert_eq!(code, 1, "a line was refused");
-    assert_eq!(
-        parse(&out),
-        json!({"accepted": 3, "duplicates": 0, "refused": 1})
-    );
+    assert_eq!(parse(&out), json!({"accepted": 3, "duplicates": 0, "refused": 1}));
     assert!(errors.contains("line 3: invalid JSON"), "{errors}");
 }
 

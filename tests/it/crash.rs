@@ -17,10 +17,7 @@ const CONCURRENCY: &str = "64";
 pub async fn flaky_receiver() -> Receiver {
     Receiver::new(|_| {
         let status = if rand::random_ratio(1, 5) { 500 } else { 200 };
-        Answer {
-            after: Duration::from_millis(5),
-            ..status.into()
-        }
+        Answer { after: Duration::from_millis(5), ..status.into() }
     })
     .await
 }
@@ -48,10 +45,7 @@ pub async fn subscribe(fleet: &Fleet, receiver: &Receiver) {
 pub async fn all_delivered(fleet: &Fleet, receiver: &Receiver, ids: &[String]) -> usize {
     for id in ids {
         eventually(&format!("event {id} is delivered"), IN_A_WHILE, || async {
-            let (_, event) = fleet
-                .client
-                .get(&format!("/v1/tenants/acme/events/{id}"))
-                .await;
+            let (_, event) = fleet.client.get(&format!("/v1/tenants/acme/events/{id}")).await;
             (event["deliveries"][0]["status"] == "delivered").then_some(())
         })
         .await;
@@ -76,10 +70,7 @@ async fn a_killed_worker_loses_nothing() {
     let duplicates = all_delivered(&fleet, &receiver, &ids).await;
     println!("{EVENTS} events delivered, {duplicates} of them twice after SIGKILL");
     let in_flight: usize = CONCURRENCY.parse().unwrap();
-    assert!(
-        duplicates <= in_flight,
-        "{duplicates} duplicates, {in_flight} were in flight"
-    );
+    assert!(duplicates <= in_flight, "{duplicates} duplicates, {in_flight} were in flight");
     let (_, letters) = fleet.client.get("/v1/dead-letters").await;
     assert_eq!(letters["items"], json!([]), "nothing was given up");
 }
@@ -87,11 +78,8 @@ async fn a_killed_worker_loses_nothing() {
 #[tokio::test]
 async fn a_rolling_restart_loses_nothing_and_repeats_nothing() {
     let mut fleet = Fleet::started(BINARY, 0).await;
-    let receiver = Receiver::new(|_| Answer {
-        after: Duration::from_millis(50),
-        ..200.into()
-    })
-    .await;
+    let receiver =
+        Receiver::new(|_| Answer { after: Duration::from_millis(50), ..200.into() }).await;
     subscribe(&fleet, &receiver).await;
     let mut old = fleet.start_worker(&["--concurrency", CONCURRENCY]).await;
     let ids = publish(&fleet, 3000).await;

@@ -16,18 +16,13 @@ async fn with_letters(count: usize) -> (Fleet, Receiver, Vec<String>) {
     let fleet = Fleet::started(BINARY, 1).await;
     let failing = Receiver::answering(500).await;
     let working = Receiver::answering(200).await;
-    let endpoint = fleet
-        .client
-        .endpoint(&json!({"url": failing.url, "retry": {"schedule": []}}))
-        .await;
+    let endpoint =
+        fleet.client.endpoint(&json!({"url": failing.url, "retry": {"schedule": []}})).await;
     let events: Vec<Value> = (0..count).map(|n| json!({"n": n})).collect();
     let ids = fleet.client.batch(&events).await;
     fleet.client.dead_letters(count).await;
     let path = format!("/v1/tenants/acme/endpoints/{}", text(&endpoint, "id"));
-    let (status, _) = fleet
-        .client
-        .patch(&path, &json!({"url": working.url}))
-        .await;
+    let (status, _) = fleet.client.patch(&path, &json!({"url": working.url})).await;
     assert_eq!(status, 200);
     (fleet, working, ids)
 }
@@ -36,42 +31,24 @@ async fn with_letters(count: usize) -> (Fleet, Receiver, Vec<String>) {
 async fn replay_takes_what_matches_and_puts_back_the_rest() {
     let (fleet, receiver, _) = with_letters(20).await;
     let letters = fleet.client.dead_letters(20).await;
-    let chosen: Vec<String> = letters
-        .iter()
-        .take(7)
-        .map(|letter| text(letter, "id"))
-        .collect();
+    let chosen: Vec<String> = letters.iter().take(7).map(|letter| text(letter, "id")).collect();
     let filter = json!({"ids": chosen});
 
     let (_, dry) = fleet
         .client
-        .post(
-            "/v1/dead-letters/replay",
-            &json!({"filter": {"tenant": "acme"}, "dry_run": true}),
-        )
+        .post("/v1/dead-letters/replay", &json!({"filter": {"tenant": "acme"}, "dry_run": true}))
         .await;
     assert_eq!(dry["matched"], 20);
     assert!(receiver.requests().is_empty(), "a dry run does nothing");
 
-    let job = fleet
-        .client
-        .pass("replay", &json!({"filter": filter}))
-        .await;
-    assert_eq!(
-        (&job["matched"], &job["done"], &job["seen"]),
-        (&json!(7), &json!(7), &json!(20))
-    );
+    let job = fleet.client.pass("replay", &json!({"filter": filter})).await;
+    assert_eq!((&job["matched"], &job["done"], &job["seen"]), (&json!(7), &json!(7), &json!(20)));
     assert_eq!(job["created_by"], "admin");
     let requests = receiver.wait_for(7, SOON).await;
-    let wanted = letters
-        .iter()
-        .take(7)
-        .map(|letter| text(letter, "event_id"));
+    let wanted = letters.iter().take(7).map(|letter| text(letter, "event_id"));
     let mut wanted: Vec<_> = wanted.collect();
-    let mut came: Vec<_> = requests
-        .iter()
-        .map(|request| request.header("webhook-id").unwrap().to_owned())
-        .collect();
+    let mut came: Vec<_> =
+        requests.iter().map(|request| request.header("webhook-id").unwrap().to_owned()).collect();
     wanted.sort();
     came.sort();
     assert_eq!(came, wanted);
@@ -83,34 +60,21 @@ async fn replay_takes_what_matches_and_puts_back_the_rest() {
 #[tokio::test]
 async fn replay_at_a_rate() {
     let (fleet, receiver, _) = with_letters(12).await;
-    let job = fleet
-        .client
-        .pass("replay", &json!({"filter": {}, "rate": "4/s"}))
-        .await;
+    let job = fleet.client.pass("replay", &json!({"filter": {}, "rate": "4/s"})).await;
     assert_eq!(job["done"], 12);
     let requests = receiver.wait_for(12, SOON).await;
     let spread = requests[11].at - requests[0].at;
-    assert!(
-        spread >= Duration::from_millis(1_500),
-        "{spread:?} for 12 at 4/s"
-    );
+    assert!(spread >= Duration::from_millis(1_500), "{spread:?} for 12 at 4/s");
 }
 
 #[tokio::test]
 async fn discard_export_and_pages() {
     let (fleet, receiver, ids) = with_letters(9).await;
-    let (code, exported, errors) = fleet
-        .run(&["dead", "export", "--reason", "exhausted"])
-        .await;
+    let (code, exported, errors) = fleet.run(&["dead", "export", "--reason", "exhausted"]).await;
     assert_eq!(code, 0, "{errors}");
-    let exported: Vec<Value> = exported
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let mut found: Vec<String> = exported
-        .iter()
-        .map(|letter| text(letter, "event_id"))
-        .collect();
+    let exported: Vec<Value> =
+        exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut found: Vec<String> = exported.iter().map(|letter| text(letter, "event_id")).collect();
     let mut expected = ids.clone();
     found.sort();
     expected.sort();
@@ -118,10 +82,7 @@ async fn discard_export_and_pages() {
 
     let (_, first) = fleet.client.get("/v1/dead-letters?limit=5").await;
     let cursor = text(&first, "next_cursor");
-    let (_, second) = fleet
-        .client
-        .get(&format!("/v1/dead-letters?limit=5&cursor={cursor}"))
-        .await;
+    let (_, second) = fleet.client.get(&format!("/v1/dead-letters?limit=5&cursor={cursor}")).await;
     let mut paged: Vec<String> = items(&first)
         .iter()
         .chain(&items(&second))
@@ -133,10 +94,7 @@ async fn discard_export_and_pages() {
     let (code, _, errors) = fleet.run(&["dead", "discard", "--tenant", "acme"]).await;
     assert_eq!(code, 0, "{errors}");
     fleet.client.dead_letters(0).await;
-    let (_, event) = fleet
-        .client
-        .get(&format!("/v1/tenants/acme/events/{}", ids[0]))
-        .await;
+    let (_, event) = fleet.client.get(&format!("/v1/tenants/acme/events/{}", ids[0])).await;
     assert_eq!(event["deliveries"][0]["status"], "discarded");
     assert!(receiver.requests().is_empty());
 }

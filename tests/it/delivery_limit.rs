@@ -16,15 +16,10 @@ const RETURNS: usize = 30;
 /// Takes five messages and closes the connection without settling them.
 async fn take_and_return(url: &str) {
     let amqp = Amqp::connect(url).await;
-    amqp.channel
-        .basic_qos(5, BasicQosOptions::default())
-        .await
-        .unwrap();
+    amqp.channel.basic_qos(5, BasicQosOptions::default()).await.unwrap();
     let options = BasicConsumeOptions::default();
     let queue = "hookfleet.events.0".into();
-    let subscribed = amqp
-        .channel
-        .basic_consume(queue, "".into(), options, FieldTable::default());
+    let subscribed = amqp.channel.basic_consume(queue, "".into(), options, FieldTable::default());
     let mut consumer = subscribed.await.unwrap();
     for _ in 0..5 {
         consumer.next().await.unwrap().unwrap();
@@ -44,17 +39,12 @@ async fn what_came_back_thirty_times_is_still_there() {
     }
     fleet.start_worker(&[]).await;
     let letters = fleet.client.dead_letters(5).await;
-    let mut found: Vec<_> = letters
-        .iter()
-        .map(|letter| e2e::client::text(letter, "event_id"))
-        .collect();
+    let mut found: Vec<_> =
+        letters.iter().map(|letter| e2e::client::text(letter, "event_id")).collect();
     ids.sort();
     found.sort();
     assert_eq!(found, ids);
-    assert!(
-        letters.iter().all(|letter| letter["reason"] == "poison"),
-        "{letters:?}"
-    );
+    assert!(letters.iter().all(|letter| letter["reason"] == "poison"), "{letters:?}");
     // And an operator can have them delivered after all.
     fleet.client.pass("replay", &json!({"filter": {}})).await;
     receiver.wait_for(5, e2e::SOON).await;

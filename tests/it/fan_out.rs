@@ -16,25 +16,12 @@ async fn every_endpoint_that_wants_it_gets_it_once() {
     let receiver = Receiver::answering(200).await;
     for n in 0..MANY {
         // The first three want it alone, so that one event goes inline and one is split.
-        let events = if n < 3 {
-            json!(["test.*", "few.event"])
-        } else {
-            json!(["test.event"])
-        };
+        let events = if n < 3 { json!(["test.*", "few.event"]) } else { json!(["test.event"]) };
         let url = format!("{}/{n}", receiver.url);
-        fleet
-            .client
-            .endpoint(&json!({"url": url, "events": events}))
-            .await;
+        fleet.client.endpoint(&json!({"url": url, "events": events})).await;
     }
-    fleet
-        .client
-        .endpoint(&json!({"url": receiver.url, "events": ["other.*"]}))
-        .await;
-    fleet
-        .client
-        .endpoint(&json!({"url": receiver.url, "active": false}))
-        .await;
+    fleet.client.endpoint(&json!({"url": receiver.url, "events": ["other.*"]})).await;
+    fleet.client.endpoint(&json!({"url": receiver.url, "active": false})).await;
     let worker = fleet.start_worker(&["--concurrency", "2"]).await;
     fleet.client.event(&json!(1)).await;
     let mut paths: Vec<String> = receiver
@@ -48,10 +35,7 @@ async fn every_endpoint_that_wants_it_gets_it_once() {
     assert_eq!(paths.len(), MANY);
 
     let few = json!({"type": "few.event", "data": 1});
-    assert_eq!(
-        fleet.client.post("/v1/tenants/acme/events", &few).await.0,
-        202
-    );
+    assert_eq!(fleet.client.post("/v1/tenants/acme/events", &few).await.0, 202);
     receiver.wait_for(MANY + 3, SOON).await;
     assert!(fleet.process(worker).terminate().await.success());
     assert_eq!(receiver.requests().len(), MANY + 3);

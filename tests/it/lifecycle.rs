@@ -20,9 +20,7 @@ async fn waits_for_a_broker_that_is_out_of_reach() {
     let process = fleet.spawn(&["api", "--listen", &listen]);
     eventually("it is live", SOON, || async {
         let answer = reqwest::get(format!("{}/healthz", process.ops_url)).await;
-        answer
-            .is_ok_and(|answer| answer.status() == 200)
-            .then_some(())
+        answer.is_ok_and(|answer| answer.status() == 200).then_some(())
     })
     .await;
     assert!(!process.is_ready().await);
@@ -34,18 +32,11 @@ async fn waits_for_a_broker_that_is_out_of_reach() {
 #[tokio::test]
 async fn a_wrong_password_fails_at_once() {
     let mut fleet = Fleet::new(BINARY).await;
-    fleet.services.amqp_url = fleet
-        .services
-        .amqp_url
-        .replace("guest:guest", "guest:wrong-password");
-    let (code, _, errors) = fleet
-        .run(&["worker", "--metrics-listen", "127.0.0.1:0"])
-        .await;
+    fleet.services.amqp_url =
+        fleet.services.amqp_url.replace("guest:guest", "guest:wrong-password");
+    let (code, _, errors) = fleet.run(&["worker", "--metrics-listen", "127.0.0.1:0"]).await;
     assert_eq!(code, 4, "{errors}");
-    assert!(
-        errors.contains("the broker") && errors.contains("ACCESS"),
-        "{errors}"
-    );
+    assert!(errors.contains("the broker") && errors.contains("ACCESS"), "{errors}");
     assert!(!errors.contains("wrong-password"), "{errors}");
 }
 
@@ -53,22 +44,12 @@ async fn a_wrong_password_fails_at_once() {
 async fn a_queue_declared_differently_is_named() {
     let fleet = Fleet::new(BINARY).await;
     let amqp = Amqp::connect(&fleet.services.amqp_url).await;
-    let options = QueueDeclareOptions {
-        durable: true,
-        ..Default::default()
-    };
-    let queue = amqp
-        .channel
-        .queue_declare("hookfleet.dead".into(), options, FieldTable::default());
+    let options = QueueDeclareOptions { durable: true, ..Default::default() };
+    let queue = amqp.channel.queue_declare("hookfleet.dead".into(), options, FieldTable::default());
     queue.await.unwrap();
-    let (code, _, errors) = fleet
-        .run(&["worker", "--metrics-listen", "127.0.0.1:0"])
-        .await;
+    let (code, _, errors) = fleet.run(&["worker", "--metrics-listen", "127.0.0.1:0"]).await;
     assert_eq!(code, 4, "{errors}");
-    assert!(
-        errors.contains("queue hookfleet.dead is declared differently"),
-        "{errors}"
-    );
+    assert!(errors.contains("queue hookfleet.dead is declared differently"), "{errors}");
 }
 
 #[tokio::test]
@@ -79,17 +60,9 @@ async fn bad_settings_are_refused() {
         assert_eq!(code, 2, "{errors}");
         assert!(errors.contains(why), "{errors}");
     };
-    check(
-        &["worker", "--drain-timeout", "soon"],
-        "duration \"soon\" is invalid",
-    )
-    .await;
+    check(&["worker", "--drain-timeout", "soon"], "duration \"soon\" is invalid").await;
     check(&["worker", "--concurrency", "0"], "1..=10000").await;
-    check(
-        &["worker", "--allow-private-networks", "lan"],
-        "network \"lan\" is invalid",
-    )
-    .await;
+    check(&["worker", "--allow-private-networks", "lan"], "network \"lan\" is invalid").await;
     check(&["worker", "--master-key", "short"], "64 hex digits").await;
     let file = std::env::temp_dir().join(format!("hookfleet-config-{}", std::process::id()));
     std::fs::write(&file, "listen = \"127.0.0.1:0\"\nfleet_size = 3\n").unwrap();
@@ -101,21 +74,14 @@ async fn bad_settings_are_refused() {
 #[tokio::test]
 async fn sigterm_finishes_what_is_under_way() {
     let mut fleet = Fleet::started(BINARY, 0).await;
-    let receiver = Receiver::new(|_| Answer {
-        after: Duration::from_secs(2),
-        ..200.into()
-    })
-    .await;
+    let receiver = Receiver::new(|_| Answer { after: Duration::from_secs(2), ..200.into() }).await;
     fleet.client.endpoint(&json!({"url": receiver.url})).await;
     let worker = fleet.start_worker(&[]).await;
     let id = fleet.client.event(&json!({})).await;
     receiver.wait_for(1, SOON).await;
     let status = fleet.process(worker).terminate().await;
     assert!(status.success());
-    let (_, event) = fleet
-        .client
-        .get(&format!("/v1/tenants/acme/events/{id}"))
-        .await;
+    let (_, event) = fleet.client.get(&format!("/v1/tenants/acme/events/{id}")).await;
     assert_eq!(event["deliveries"][0]["status"], "delivered");
     assert_eq!(receiver.requests().len(), 1);
 }

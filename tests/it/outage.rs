@@ -25,13 +25,8 @@ async fn broker_outage_loses_nothing() {
     let ids = publish(&fleet, EVENTS).await;
     receiver.wait_for(EVENTS / 3, IN_A_WHILE).await;
     fleet.services.kill_broker().await;
-    let (status, problem) = fleet
-        .client
-        .post(
-            "/v1/tenants/acme/events",
-            &json!({"type": "a.b", "data": 1}),
-        )
-        .await;
+    let (status, problem) =
+        fleet.client.post("/v1/tenants/acme/events", &json!({"type": "a.b", "data": 1})).await;
     assert_eq!(status, 503, "{problem}");
     fleet.services.start_broker().await;
     // Publishers come back by themselves, too.
@@ -71,10 +66,7 @@ async fn store_outage_pauses_workers_and_loses_nothing() {
     sleep(Duration::from_secs(3)).await;
     assert_eq!(receiver.requests().len(), before, "the workers pause");
     for worker in 1..=2 {
-        let redeliveries = fleet
-            .process(worker)
-            .metric("hookfleet_redeliveries_total")
-            .await;
+        let redeliveries = fleet.process(worker).metric("hookfleet_redeliveries_total").await;
         assert!(redeliveries < 1.0, "messages went round: {redeliveries}");
     }
     fleet.services.start_store().await;
@@ -87,19 +79,13 @@ async fn store_outage_pauses_workers_and_loses_nothing() {
 async fn alarm_outage_is_back_pressure() {
     let fleet = Fleet::started(BINARY, 1).await;
     let event = json!({"type": "a.b", "data": 1});
-    fleet
-        .services
-        .rabbitmqctl(&["set_vm_memory_high_watermark", "0.000001"])
-        .await;
+    fleet.services.rabbitmqctl(&["set_vm_memory_high_watermark", "0.000001"]).await;
     eventually("the API says 503", SOON, || async {
         let (status, _) = fleet.client.post("/v1/tenants/acme/events", &event).await;
         (status == 503).then_some(())
     })
     .await;
-    fleet
-        .services
-        .rabbitmqctl(&["set_vm_memory_high_watermark", "0.4"])
-        .await;
+    fleet.services.rabbitmqctl(&["set_vm_memory_high_watermark", "0.4"]).await;
     eventually("the API takes events in again", SOON, || async {
         let (status, _) = fleet.client.post("/v1/tenants/acme/events", &event).await;
         (status == 202).then_some(())

@@ -20,10 +20,7 @@ async fn delivered(fields: Value) -> (Value, String, Request) {
     let receiver = Receiver::answering(200).await;
     let mut fields = fields;
     let url = format!("{}/hook?x=1", receiver.url);
-    fields
-        .as_object_mut()
-        .unwrap()
-        .insert("url".to_owned(), url.into());
+    fields.as_object_mut().unwrap().insert("url".to_owned(), url.into());
     let endpoint = fleet.client.endpoint(&fields).await;
     let event = format!(
         r#"{{"type":"post.published","timestamp":"2026-02-19T15:32:00+01:00","data":{DATA}}}"#
@@ -33,19 +30,13 @@ async fn delivered(fields: Value) -> (Value, String, Request) {
         .request(reqwest::Method::POST, "/v1/tenants/acme/events")
         .header("content-type", "application/json")
         .header("idempotency-key", "42-1716206400")
-        .header(
-            "traceparent",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        )
+        .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
         .body(event);
     let (status, published) = fleet.client.send(request).await;
     assert_eq!(status, 202, "{published}");
     // Some profiles ask with HEAD whether anybody is there, before they are saved.
     let delivery = eventually("the delivery", SOON, || async {
-        receiver
-            .requests()
-            .into_iter()
-            .find(|request| !request.line().starts_with("HEAD "))
+        receiver.requests().into_iter().find(|request| !request.line().starts_with("HEAD "))
     });
     (endpoint, text(&published, "id"), delivery.await)
 }
@@ -54,9 +45,8 @@ async fn delivered(fields: Value) -> (Value, String, Request) {
 fn own_headers(request: &Request) -> Vec<&str> {
     let common = ["host", "user-agent", "content-length", "traceparent"];
     let names = request.headers().into_iter().map(|(name, _)| name);
-    let mut own: Vec<&str> = names
-        .filter(|name| !common.contains(&name.to_lowercase().as_str()))
-        .collect();
+    let mut own: Vec<&str> =
+        names.filter(|name| !common.contains(&name.to_lowercase().as_str())).collect();
     own.sort_unstable();
     own
 }
@@ -66,20 +56,11 @@ fn foreign_hmac(key: &str, body: &[u8]) -> Option<String> {
     let file = std::env::temp_dir().join(format!("hookfleet-hmac-{}", std::process::id()));
     std::fs::write(&file, body).unwrap();
     let code = "import hmac,sys;print(hmac.new(sys.argv[1].encode(),open(sys.argv[2],'rb').read(),'sha256').hexdigest())";
-    let python = Command::new("python3")
-        .args(["-c", code, key])
-        .arg(&file)
-        .output();
+    let python = Command::new("python3").args(["-c", code, key]).arg(&file).output();
     let openssl = || {
-        Command::new("openssl")
-            .args(["dgst", "-sha256", "-hmac", key, "-r"])
-            .arg(&file)
-            .output()
+        Command::new("openssl").args(["dgst", "-sha256", "-hmac", key, "-r"]).arg(&file).output()
     };
-    let output = python
-        .or_else(|_| openssl())
-        .ok()
-        .filter(|output| output.status.success());
+    let output = python.or_else(|_| openssl()).ok().filter(|output| output.status.success());
     std::fs::remove_file(&file).unwrap();
     let text = String::from_utf8(output?.stdout).unwrap();
     text.split_whitespace().next().map(str::to_owned)
@@ -107,13 +88,7 @@ async fn standard() {
     );
     assert_eq!(
         own_headers(&request),
-        [
-            "accept",
-            "content-type",
-            "webhook-id",
-            "webhook-signature",
-            "webhook-timestamp"
-        ]
+        ["accept", "content-type", "webhook-id", "webhook-signature", "webhook-timestamp"]
     );
     let secret = text(&endpoint, "secret");
     assert!(secret.starts_with("whsec_"));
@@ -137,10 +112,7 @@ async fn entro() {
     assert_eq!(request.text(), DATA);
     assert_eq!(request.header("authorization"), Some("Bearer bearer-token"));
     assert_eq!(request.header("accept"), Some("application/json"));
-    assert_eq!(
-        own_headers(&request),
-        ["Accept", "Authorization", "Content-Type"]
-    );
+    assert_eq!(own_headers(&request), ["Accept", "Authorization", "Content-Type"]);
 }
 
 #[tokio::test]
@@ -160,31 +132,15 @@ async fn entro_with_an_api_key_or_a_query_token() {
 async fn auto_blogger() {
     let fields = json!({"profile": "auto-blogger", "secret": "s3cret", "require_https": false});
     let (endpoint, _, request) = delivered(fields).await;
-    assert_eq!(
-        endpoint.get("secret"),
-        None,
-        "a given secret is not repeated"
-    );
-    assert_eq!(
-        request.text(),
-        r#"{"event":"post.published","b": 1.50, "a":"\u00e9"}"#
-    );
+    assert_eq!(endpoint.get("secret"), None, "a given secret is not repeated");
+    assert_eq!(request.text(), r#"{"event":"post.published","b": 1.50, "a":"\u00e9"}"#);
     assert_eq!(request.header("idempotency-key"), Some("42-1716206400"));
     assert_eq!(request.header("accept"), Some("application/json"));
     let signature = request.header("x-webhook-signature").unwrap();
-    check_hmac(
-        "s3cret",
-        signature.strip_prefix("sha256=").unwrap(),
-        &request.body,
-    );
+    check_hmac("s3cret", signature.strip_prefix("sha256=").unwrap(), &request.body);
     assert_eq!(
         own_headers(&request),
-        [
-            "Accept",
-            "Content-Type",
-            "Idempotency-Key",
-            "X-Webhook-Signature"
-        ]
+        ["Accept", "Content-Type", "Idempotency-Key", "X-Webhook-Signature"]
     );
 }
 
@@ -192,10 +148,7 @@ async fn auto_blogger() {
 async fn auto_blogger_without_a_secret_is_unsigned() {
     let (_, _, request) =
         delivered(json!({"profile": "auto-blogger", "require_https": false})).await;
-    assert_eq!(
-        own_headers(&request),
-        ["Accept", "Content-Type", "Idempotency-Key"]
-    );
+    assert_eq!(own_headers(&request), ["Accept", "Content-Type", "Idempotency-Key"]);
 }
 
 #[tokio::test]
@@ -208,12 +161,7 @@ async fn penr_and_entri() {
         check_hmac(&text(&endpoint, "secret"), signature, &request.body);
         assert_eq!(
             own_headers(&request),
-            [
-                "Accept",
-                "Content-Type",
-                "X-Webhook-Event",
-                "X-Webhook-Signature"
-            ]
+            ["Accept", "Content-Type", "X-Webhook-Event", "X-Webhook-Signature"]
         );
     }
 }

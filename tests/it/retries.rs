@@ -21,10 +21,7 @@ async fn three_failures_then_success() {
     })
     .await;
     let schedule = json!({"schedule": ["1s", "3s", "2s", "1s"]});
-    let endpoint = fleet
-        .client
-        .endpoint(&json!({"url": receiver.url, "retry": schedule}))
-        .await;
+    let endpoint = fleet.client.endpoint(&json!({"url": receiver.url, "retry": schedule})).await;
     let id = fleet.client.event(&json!({"n": 1})).await;
     let requests = receiver.wait_for(4, SOON).await;
     let scheduled = [1.0, 3.0, 2.0];
@@ -32,12 +29,7 @@ async fn three_failures_then_success() {
         let waited = (pair[1].at - pair[0].at).as_secs_f64();
         assert!(waited >= wait - 0.5, "{waited} s instead of {wait} s");
     }
-    let ids = |name| {
-        requests
-            .iter()
-            .filter_map(|request| request.header(name))
-            .collect::<Vec<_>>()
-    };
+    let ids = |name| requests.iter().filter_map(|request| request.header(name)).collect::<Vec<_>>();
     assert_eq!(ids("webhook-id"), vec![id.as_str(); 4], "one event, one id");
 
     let path = format!("/v1/tenants/acme/events/{id}");
@@ -50,30 +42,13 @@ async fn three_failures_then_success() {
     let path = format!("/v1/tenants/acme/endpoints/{}", text(&endpoint, "id"));
     let (_, endpoint) = fleet.client.get(&path).await;
     assert_eq!(endpoint["failureCount"], 0);
-    assert_eq!(
-        (&endpoint["failures"], &endpoint["successes"]),
-        (&json!(3), &json!(1))
-    );
+    assert_eq!((&endpoint["failures"], &endpoint["successes"]), (&json!(3), &json!(1)));
     let (_, attempts) = fleet.client.get(&format!("{path}/attempts")).await;
     let log = items(&attempts);
-    let seen: Vec<_> = log
-        .iter()
-        .map(|line| (&line["attempt"], &line["http_status"]))
-        .collect();
+    let seen: Vec<_> = log.iter().map(|line| (&line["attempt"], &line["http_status"])).collect();
     let status = |n: u64, status: u64| (json!(n), json!(status));
-    let expected = [
-        status(4, 200),
-        status(3, 500),
-        status(2, 500),
-        status(1, 500),
-    ];
-    assert_eq!(
-        seen,
-        expected
-            .iter()
-            .map(|(n, status)| (n, status))
-            .collect::<Vec<_>>()
-    );
+    let expected = [status(4, 200), status(3, 500), status(2, 500), status(1, 500)];
+    assert_eq!(seen, expected.iter().map(|(n, status)| (n, status)).collect::<Vec<_>>());
     assert_eq!(log[0]["response_body"], "ok");
     assert_eq!(receiver.requests().len(), 4, "delivered once");
 }
@@ -84,19 +59,13 @@ async fn retry_after_is_honoured() {
     let calls = AtomicUsize::new(0);
     let receiver = Receiver::new(move |_| {
         if calls.fetch_add(1, Ordering::SeqCst) == 0 {
-            return Answer {
-                headers: "retry-after: 3\r\n".to_owned(),
-                ..503.into()
-            };
+            return Answer { headers: "retry-after: 3\r\n".to_owned(), ..503.into() };
         }
         200.into()
     })
     .await;
     let schedule = json!({"schedule": ["1s"]});
-    fleet
-        .client
-        .endpoint(&json!({"url": receiver.url, "retry": schedule}))
-        .await;
+    fleet.client.endpoint(&json!({"url": receiver.url, "retry": schedule})).await;
     fleet.client.event(&json!({})).await;
     let requests = receiver.wait_for(2, SOON).await;
     assert!(requests[1].at - requests[0].at >= Duration::from_millis(2_900));
@@ -105,11 +74,7 @@ async fn retry_after_is_honoured() {
 #[tokio::test]
 async fn who_never_answers_gets_a_dead_letter_and_its_replay_once_it_works() {
     let fleet = Fleet::started(BINARY, 1).await;
-    let silent = Receiver::new(|_| Answer {
-        after: Duration::from_mins(5),
-        ..200.into()
-    })
-    .await;
+    let silent = Receiver::new(|_| Answer { after: Duration::from_mins(5), ..200.into() }).await;
     let working = Receiver::answering(200).await;
     let fields = json!({"url": silent.url, "timeout": "300ms", "retry": {"schedule": ["1s"]}});
     let endpoint = fleet.client.endpoint(&fields).await;
@@ -127,14 +92,9 @@ async fn who_never_answers_gets_a_dead_letter_and_its_replay_once_it_works() {
     let path = format!("/v1/tenants/acme/endpoints/{}", text(&endpoint, "id"));
     let (_, failing) = fleet.client.get(&path).await;
     assert_eq!(failing["failureCount"], 2);
-    let (status, _) = fleet
-        .client
-        .patch(&path, &json!({"url": working.url}))
-        .await;
+    let (status, _) = fleet.client.patch(&path, &json!({"url": working.url})).await;
     assert_eq!(status, 200);
-    let (code, _, errors) = fleet
-        .run(&["dead", "replay", "--event-type", "test.event"])
-        .await;
+    let (code, _, errors) = fleet.run(&["dead", "replay", "--event-type", "test.event"]).await;
     assert_eq!(code, 0, "{errors}");
     let requests = working.wait_for(1, SOON).await;
     assert_eq!(requests[0].header("webhook-id"), Some(id.as_str()));
@@ -168,10 +128,7 @@ async fn what_comes_due_for_an_inactive_or_deleted_endpoint_is_kept() {
     let fleet = Fleet::started(BINARY, 1).await;
     let receiver = Receiver::answering(500).await;
     let fields = json!({"url": receiver.url, "retry": {"schedule": ["2s", "2s"]}});
-    for (change, reason) in [
-        ("inactive", "endpoint_inactive"),
-        ("deleted", "endpoint_deleted"),
-    ] {
+    for (change, reason) in [("inactive", "endpoint_inactive"), ("deleted", "endpoint_deleted")] {
         let seen = receiver.requests().len();
         let endpoint = fleet.client.endpoint(&fields).await;
         fleet.client.event(&json!({})).await;
@@ -184,11 +141,7 @@ async fn what_comes_due_for_an_inactive_or_deleted_endpoint_is_kept() {
         assert!(status < 300);
         let letters = fleet.client.dead_letters(1).await;
         assert_eq!(letters[0]["reason"], reason);
-        assert_eq!(
-            receiver.requests().len(),
-            seen + 1,
-            "no request after the change"
-        );
+        assert_eq!(receiver.requests().len(), seen + 1, "no request after the change");
         fleet.client.pass("discard", &json!({"filter": {}})).await;
     }
 }

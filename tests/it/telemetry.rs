@@ -38,25 +38,14 @@ async fn metrics_have_the_names_that_dashboards_know() {
     let endpoint = fleet.client.endpoint(&fields).await;
     fleet.client.event(&json!(1)).await;
     fleet.client.dead_letters(1).await;
-    let page = reqwest::get(format!("{}/metrics", serve.ops_url))
-        .await
-        .unwrap();
+    let page = reqwest::get(format!("{}/metrics", serve.ops_url)).await.unwrap();
     let page = page.text().await.unwrap();
-    let help = |line: &str| {
-        line.strip_prefix("# HELP ")?
-            .split(' ')
-            .next()
-            .map(str::to_owned)
-    };
+    let help = |line: &str| line.strip_prefix("# HELP ")?.split(' ').next().map(str::to_owned);
     let names: BTreeSet<String> = page.lines().filter_map(help).collect();
     // A counter with labels shows once it has counted: nothing was deferred here.
     let expected = NAMES.iter().filter(|name| !name.contains("deferrals"));
     assert_eq!(names, expected.map(ToString::to_string).collect());
-    for id in [
-        text(&endpoint, "id"),
-        "acme".to_owned(),
-        "test.event".to_owned(),
-    ] {
+    for id in [text(&endpoint, "id"), "acme".to_owned(), "test.event".to_owned()] {
         assert!(!page.contains(&id), "{id} is a label");
     }
 }
@@ -69,42 +58,19 @@ async fn a_deliverys_lines_carry_its_ids() {
     let endpoint = text(&fleet.client.endpoint(&fields).await, "id");
     let event = fleet.client.event(&json!({"private": "hush"})).await;
     let metrics = format!("127.0.0.1:{}", free_port());
-    let worker = [
-        "worker",
-        "--metrics-listen",
-        &metrics,
-        "--log-format",
-        "json",
-        "--log",
-        "info",
-    ];
-    let mut worker = fleet
-        .command(&worker)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let worker = ["worker", "--metrics-listen", &metrics, "--log-format", "json", "--log", "info"];
+    let mut worker = fleet.command(&worker).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(worker.stderr.take().unwrap()).lines();
     let line = loop {
-        let line = timeout(SOON, lines.next_line())
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
+        let line = timeout(SOON, lines.next_line()).await.unwrap().unwrap().unwrap();
         assert!(!line.contains("hush"), "{line}");
         let line: Value = serde_json::from_str(&line).unwrap();
-        if line["message"]
-            .as_str()
-            .unwrap()
-            .contains("will be retried")
-        {
+        if line["message"].as_str().unwrap().contains("will be retried") {
             break line;
         }
     };
     let span = &line["span"];
-    assert_eq!(
-        (&span["event.id"], &span["endpoint.id"]),
-        (&json!(event), &json!(endpoint))
-    );
+    assert_eq!((&span["event.id"], &span["endpoint.id"]), (&json!(event), &json!(endpoint)));
     assert_eq!(span["delivery.id"], format!("{event}/{endpoint}"));
     assert_eq!(span["attempt.number"], 1);
 }

@@ -8,10 +8,7 @@ use serde_json::Value;
 /// The normal dependencies of a crate of ours.
 fn dependencies(metadata: &Value, name: &str) -> BTreeSet<String> {
     let packages = metadata["packages"].as_array().unwrap();
-    let package = packages
-        .iter()
-        .find(|package| package["name"] == name)
-        .unwrap();
+    let package = packages.iter().find(|package| package["name"] == name).unwrap();
     let normal = package["dependencies"].as_array().unwrap().iter();
     normal
         .filter(|dependency| dependency["kind"].is_null())
@@ -20,22 +17,9 @@ fn dependencies(metadata: &Value, name: &str) -> BTreeSet<String> {
 }
 
 fn metadata() -> Value {
-    let arguments = [
-        "metadata",
-        "--format-version",
-        "1",
-        "--no-deps",
-        "--offline",
-    ];
-    let output = Command::new(env!("CARGO"))
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let arguments = ["metadata", "--format-version", "1", "--no-deps", "--offline"];
+    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -44,8 +28,7 @@ fn crates_know_only_what_they_may() {
     let metadata = metadata();
     let ours = |name: &str| -> Vec<String> {
         let all = dependencies(&metadata, &format!("hookfleet-{name}")).into_iter();
-        all.filter_map(|name| name.strip_prefix("hookfleet-").map(str::to_owned))
-            .collect()
+        all.filter_map(|name| name.strip_prefix("hookfleet-").map(str::to_owned)).collect()
     };
     assert_eq!(ours("domain"), Vec::<String>::new());
     assert_eq!(ours("signing"), Vec::<String>::new());
@@ -53,14 +36,8 @@ fn crates_know_only_what_they_may() {
     assert_eq!(ours("store"), ["domain"]);
     assert_eq!(ours("backends"), ["domain", "queue", "store"]);
     assert_eq!(ours("producer"), ["domain", "queue", "store"]);
-    assert_eq!(
-        ours("worker"),
-        ["domain", "producer", "queue", "signing", "store"]
-    );
-    assert_eq!(
-        ours("api"),
-        ["domain", "producer", "queue", "signing", "store"]
-    );
+    assert_eq!(ours("worker"), ["domain", "producer", "queue", "signing", "store"]);
+    assert_eq!(ours("api"), ["domain", "producer", "queue", "signing", "store"]);
 }
 
 #[test]
@@ -69,9 +46,6 @@ fn the_core_knows_no_runtime_and_no_client() {
     let outside = ["tokio", "lapin", "redis", "reqwest", "axum", "tracing"];
     for name in ["hookfleet-domain", "hookfleet-signing"] {
         let known = dependencies(&metadata, name);
-        assert!(
-            outside.iter().all(|outside| !known.contains(*outside)),
-            "{name}: {known:?}"
-        );
+        assert!(outside.iter().all(|outside| !known.contains(*outside)), "{name}: {known:?}");
     }
 }

@@ -18,14 +18,9 @@ pub struct Amqp {
 impl Amqp {
     /// Connects.
     pub async fn connect(url: &str) -> Self {
-        let connection = Connection::connect(url, ConnectionProperties::default())
-            .await
-            .unwrap();
+        let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
-        Self {
-            connection,
-            channel,
-        }
+        Self { connection, channel }
     }
 
     /// Publishes as the contract says.
@@ -36,29 +31,20 @@ impl Amqp {
         if let Some(id) = message_id {
             properties = properties.with_message_id(id.into());
         }
-        let options = BasicPublishOptions {
-            mandatory: true,
-            ..Default::default()
-        };
+        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let exchange = "hookfleet.events".into();
         let sent =
-            self.channel
-                .basic_publish(exchange, key.into(), options, body.as_bytes(), properties);
+            self.channel.basic_publish(exchange, key.into(), options, body.as_bytes(), properties);
         sent.await.unwrap().await.unwrap();
     }
 
     /// Takes everything out of a queue. The broker's own count of a quorum queue lags, so counting
     /// is done by draining, until nothing has come for a moment.
     pub async fn drain(&self, queue: &str) -> Vec<Delivery> {
-        self.channel
-            .basic_qos(500, BasicQosOptions::default())
-            .await
-            .unwrap();
+        self.channel.basic_qos(500, BasicQosOptions::default()).await.unwrap();
         let options = BasicConsumeOptions::default();
         let none = FieldTable::default();
-        let subscribed = self
-            .channel
-            .basic_consume(queue.into(), "".into(), options, none);
+        let subscribed = self.channel.basic_consume(queue.into(), "".into(), options, none);
         let mut messages = subscribed.await.unwrap();
         let mut drained = Vec::new();
         while let Ok(Some(message)) =

@@ -17,17 +17,12 @@ impl Client {
     /// The API at this URL.
     pub fn new(url: &str) -> Self {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self {
-            url: url.to_owned(),
-            http,
-        }
+        Self { url: url.to_owned(), http }
     }
 
     /// A request with the admin token.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        self.http
-            .request(method, format!("{}{path}", self.url))
-            .bearer_auth(ADMIN_TOKEN)
+        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(ADMIN_TOKEN)
     }
 
     /// Sends, and answers status and JSON.
@@ -35,11 +30,8 @@ impl Client {
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
         let text = answer.text().await.unwrap();
-        let value = if text.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&text).unwrap()
-        };
+        let value =
+            if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
         (status, value)
     }
 
@@ -64,9 +56,7 @@ impl Client {
     }
 
     async fn send_json(&self, method: reqwest::Method, path: &str, body: &Value) -> (u16, Value) {
-        let request = self
-            .request(method, path)
-            .header("content-type", "application/json");
+        let request = self.request(method, path).header("content-type", "application/json");
         self.send(request.body(body.to_string())).await
     }
 
@@ -132,8 +122,5 @@ pub fn text(value: &Value, field: &str) -> String {
 
 /// The items of a list.
 pub fn items(list: &Value) -> Vec<Value> {
-    list.get("items")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default()
+    list.get("items").and_then(Value::as_array).cloned().unwrap_or_default()
 }

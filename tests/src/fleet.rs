@@ -34,11 +34,7 @@ pub struct Process {
 
 /// A port that nothing listens on.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Fleet {
@@ -48,12 +44,7 @@ impl Fleet {
         drop(rustls::crypto::ring::default_provider().install_default());
         let services = Services::new().await;
         let client = Client::new(&format!("http://127.0.0.1:{}", free_port()));
-        Self {
-            services,
-            client,
-            binary: binary.to_owned(),
-            processes: Vec::new(),
-        }
+        Self { services, client, binary: binary.to_owned(), processes: Vec::new() }
     }
 
     /// An API and this many workers, ready.
@@ -93,21 +84,14 @@ impl Fleet {
         let mut command = self.command(arguments);
         command.args(["--metrics-listen", &metrics]);
         let child = command.stdout(Stdio::null()).spawn().unwrap();
-        Process {
-            child,
-            ops_url: format!("http://{metrics}"),
-        }
+        Process { child, ops_url: format!("http://{metrics}") }
     }
 
     /// Runs a command to its end: exit code, stdout, stderr.
     pub async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let ended = self.command(arguments).output().await.unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (
-            ended.status.code().unwrap_or(-1),
-            text(&ended.stdout),
-            text(&ended.stderr),
-        )
+        (ended.status.code().unwrap_or(-1), text(&ended.stdout), text(&ended.stderr))
     }
 
     /// A command with the fleet's environment.
@@ -133,10 +117,8 @@ impl Fleet {
 impl Process {
     /// Waits until it is ready.
     pub async fn ready(&self) {
-        eventually("the process is ready", SOON, || async {
-            self.is_ready().await.then_some(())
-        })
-        .await;
+        eventually("the process is ready", SOON, || async { self.is_ready().await.then_some(()) })
+            .await;
     }
 
     /// Is it?
@@ -147,9 +129,7 @@ impl Process {
 
     /// The value of a metric, summed over its labels.
     pub async fn metric(&self, name: &str) -> f64 {
-        let page = reqwest::get(format!("{}/metrics", self.ops_url))
-            .await
-            .unwrap();
+        let page = reqwest::get(format!("{}/metrics", self.ops_url)).await.unwrap();
         let page = page.text().await.unwrap();
         let value = |line: &str| {
             let (metric, value) = line.rsplit_once(' ')?;
@@ -167,20 +147,13 @@ impl Process {
     /// SIGTERM, and waits for the end.
     pub async fn terminate(&mut self) -> ExitStatus {
         let id = self.child.id().unwrap().to_string();
-        let sent = Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .await
-            .unwrap();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
         assert!(sent.success());
         self.ended(Duration::from_mins(1)).await
     }
 
     /// Waits for the end.
     pub async fn ended(&mut self, patience: Duration) -> ExitStatus {
-        tokio::time::timeout(patience, self.child.wait())
-            .await
-            .unwrap()
-            .unwrap()
+        tokio::time::timeout(patience, self.child.wait()).await.unwrap().unwrap()
     }
 }

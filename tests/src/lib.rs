@@ -28,10 +28,7 @@ pub fn eventually<T, F: Future<Output = Option<T>>>(
             if let Some(value) = condition().await {
                 return value;
             }
-            assert!(
-                Instant::now() < end,
-                "{caller}: not in {patience:?}: {what}"
-            );
+            assert!(Instant::now() < end, "{caller}: not in {patience:?}: {what}");
             sleep(Duration::from_millis(20)).await;
         }
     }

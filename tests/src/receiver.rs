@@ -32,20 +32,13 @@ impl Request {
 
     /// Headers in the order in which they came, names as they were written.
     pub fn headers(&self) -> Vec<(&str, &str)> {
-        self.head
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_once(": "))
-            .collect()
+        self.head.lines().skip(1).filter_map(|line| line.split_once(": ")).collect()
     }
 
     /// One header; names are the same in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let same = |(other, _): &(&str, &str)| other.eq_ignore_ascii_case(name);
-        self.headers()
-            .into_iter()
-            .find(same)
-            .map(|(_, value)| value)
+        self.headers().into_iter().find(same).map(|(_, value)| value)
     }
 
     /// The body as text.
@@ -72,11 +65,7 @@ pub struct Answer {
 
 impl From<u16> for Answer {
     fn from(status: u16) -> Self {
-        Self {
-            status,
-            headers: String::new(),
-            after: Duration::ZERO,
-        }
+        Self { status, headers: String::new(), after: Duration::ZERO }
     }
 }
 
@@ -98,11 +87,7 @@ impl Receiver {
         let requests = Arc::<Mutex<Vec<Request>>>::default();
         let mut server = JoinSet::new();
         server.spawn(accept(listener, Arc::new(decide), Arc::clone(&requests)));
-        Self {
-            url,
-            requests,
-            _server: server,
-        }
+        Self { url, requests, _server: server }
     }
 
     /// Answers this status to everything.
@@ -118,14 +103,8 @@ impl Receiver {
     /// How often each `webhook-id` was answered with a success.
     pub fn succeeded(&self) -> HashMap<String, usize> {
         let mut tally = HashMap::new();
-        for request in self
-            .requests()
-            .iter()
-            .filter(|request| request.answered < 300)
-        {
-            *tally
-                .entry(request.header("webhook-id").unwrap().to_owned())
-                .or_default() += 1;
+        for request in self.requests().iter().filter(|request| request.answered < 300) {
+            *tally.entry(request.header("webhook-id").unwrap().to_owned()).or_default() += 1;
         }
         tally
     }
@@ -153,15 +132,10 @@ async fn serve(mut stream: TcpStream, decide: Arc<Decide>, seen: Arc<Mutex<Vec<R
     let mut bytes = Vec::new();
     while let Some(request) = read(&mut stream, &mut bytes).await {
         let answer = decide(&request);
-        let request = Request {
-            answered: answer.status,
-            ..request
-        };
+        let request = Request { answered: answer.status, ..request };
         seen.lock().unwrap().push(request);
         sleep(answer.after).await;
-        let Answer {
-            status, headers, ..
-        } = answer;
+        let Answer { status, headers, .. } = answer;
         let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 2\r\n{headers}\r\nok");
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
@@ -177,9 +151,7 @@ async fn read(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Request> {
             let head = String::from_utf8_lossy(bytes.get(..end)?).into_owned();
             let length = |line: &str| {
                 let (name, value) = line.split_once(": ")?;
-                name.eq_ignore_ascii_case("content-length")
-                    .then(|| value.parse().ok())
-                    .flatten()
+                name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok()).flatten()
             };
             let length: usize = head.lines().find_map(length).unwrap_or(0);
             let whole = end + 4 + length;
@@ -187,12 +159,7 @@ async fn read(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Request> {
                 let rest = bytes.split_off(whole);
                 let body = bytes.split_off(end + 4);
                 *bytes = rest;
-                return Some(Request {
-                    at: Instant::now(),
-                    head,
-                    body,
-                    answered: 0,
-                });
+                return Some(Request { at: Instant::now(), head, body, answered: 0 });
             }
         }
         match stream.read(&mut chunk).await {

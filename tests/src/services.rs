@@ -16,10 +16,7 @@ pub struct Services {
     folder: PathBuf,
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the services script tells by the environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "the services script tells by the environment")]
 fn env(name: &str) -> String {
     std::env::var(name)
         .unwrap_or_else(|_| panic!("{name} is not set: run the tests with `make test`"))
@@ -87,12 +84,7 @@ impl Services {
 
     async fn script(&self, name: &str, arguments: &[&str]) {
         let mut script = Command::new(self.folder.join(name));
-        let ended = script
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .await
-            .unwrap();
+        let ended = script.args(arguments).stdin(Stdio::null()).output().await.unwrap();
         let errors = String::from_utf8_lossy(&ended.stderr);
         assert!(ended.status.success(), "{name} {arguments:?}: {errors}");
     }
@@ -101,10 +93,7 @@ impl Services {
 impl Drop for Services {
     fn drop(&mut self) {
         // Hundreds of idle queues would slow the tests that follow.
-        let code = format!(
-            "rabbit_vhost:delete(<<\"{}\">>, <<\"guest\">>).",
-            self.vhost
-        );
+        let code = format!("rabbit_vhost:delete(<<\"{}\">>, <<\"guest\">>).", self.vhost);
         let mut delete = std::process::Command::new(self.folder.join("rabbitmqctl"));
         delete.args(["eval", &code]).stdin(Stdio::null());
         drop(delete.stdout(Stdio::null()).stderr(Stdio::null()).status());

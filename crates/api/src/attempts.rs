@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use hookfleet_domain::{AttemptRecord, EndpointId, TenantId};
+use hookfleet_domain::{AttemptRecord, EndpointId, TenantId, limits};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Api;
 use crate::endpoints::find;
-use crate::extract::{Fields, Limit, Names, page};
+use crate::extract::{Fields, Limit, Names};
 use crate::problem::Problem;
 
 #[derive(Debug, Deserialize)]
@@ -19,14 +19,15 @@ pub struct AttemptsQuery {
     limit: Option<Limit>,
 }
 
-/// `GET /v1/tenants/{tenant}/endpoints/{endpoint}/attempts`: newest first.
+/// `GET /v1/tenants/{tenant}/endpoints/{endpoint}/attempts`: newest first, all that
+/// are kept unless `limit` says fewer; so there is one page.
 pub async fn list(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, EndpointId)>,
     Fields(query): Fields<AttemptsQuery>,
 ) -> Result<Answer<Value>, Problem> {
     let endpoint = find(&api, &tenant, &id).await?;
-    let limit = page(query.limit, None).limit;
+    let limit = query.limit.map_or(limits::ATTEMPTS_KEPT_MAX, Limit::get);
     let attempts = api.store.attempts(&endpoint.id, limit).await?;
     let items: Vec<Value> = attempts.iter().map(attempt).collect();
     Ok(Answer(json!({"items": items, "next_cursor": null})))

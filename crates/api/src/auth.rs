@@ -63,15 +63,7 @@ mod tests {
         let check = |header: &str| caller(&Secret::new("hush"), header);
         assert_eq!(check("Bearer hush"), Some(Caller::Admin));
         assert_eq!(check("bearer hush"), Some(Caller::Admin));
-        for bad in [
-            "Bearer",
-            "Bearer ",
-            "Bearer hus",
-            "Bearer hushh",
-            "Basic hush",
-            "hush",
-            "",
-        ] {
+        for bad in ["Bearer", "Bearer ", "Bearer hus", "Bearer hushh", "Basic hush", "hush", ""] {
             assert_eq!(check(bad), None, "{bad:?}");
         }
     }

@@ -23,19 +23,13 @@ pub async fn publish(
 ) -> Result<Answer<Value>, Problem> {
     let is_array =
         body.trim_ascii_start().starts_with(b"[") && media_type(&headers) != "application/x-ndjson";
-    let lines = if is_array {
-        items(&body)?
-    } else {
-        lines(&body)
-    };
+    let lines = if is_array { items(&body)? } else { lines(&body) };
     if lines.len() > limits::BATCH_EVENTS_MAX {
         let detail = format!("expected at most {} events", limits::BATCH_EVENTS_MAX);
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
     let trace = trace(&headers);
-    let drafts = lines
-        .iter()
-        .map(|line| draft(line, &tenant, trace.as_ref()));
+    let drafts = lines.iter().map(|line| draft(line, &tenant, trace.as_ref()));
     let (mut answers, mut good) = (Vec::with_capacity(lines.len()), Vec::new());
     for draft in drafts {
         match draft {
@@ -61,19 +55,13 @@ pub async fn publish(
 fn items(body: &[u8]) -> Result<Vec<&[u8]>, Problem> {
     let items: Vec<&RawValue> =
         serde_json::from_slice(body).map_err(|error| Problem::of_json(&error, body))?;
-    Ok(items
-        .into_iter()
-        .map(|item| item.get().as_bytes())
-        .collect())
+    Ok(items.into_iter().map(|item| item.get().as_bytes()).collect())
 }
 
 /// The lines that are not blank; one more than is allowed tells that there are too many.
 fn lines(body: &[u8]) -> Vec<&[u8]> {
     let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    lines
-        .filter(|line| !line.is_empty())
-        .take(limits::BATCH_EVENTS_MAX + 1)
-        .collect()
+    lines.filter(|line| !line.is_empty()).take(limits::BATCH_EVENTS_MAX + 1).collect()
 }
 
 fn draft(line: &[u8], tenant: &TenantId, trace: Option<&TraceParent>) -> Result<Draft, Problem> {
@@ -87,10 +75,7 @@ mod tests {
 
     #[track_caller]
     fn check(texts: &[&[u8]], expected: &[&str]) {
-        let texts: Vec<_> = texts
-            .iter()
-            .map(|text| str::from_utf8(text).unwrap())
-            .collect();
+        let texts: Vec<_> = texts.iter().map(|text| str::from_utf8(text).unwrap()).collect();
         assert_eq!(texts, expected);
     }
 
@@ -117,15 +102,8 @@ mod tests {
     #[test]
     fn a_bad_line_is_refused() {
         let tenant: TenantId = "acme".parse().unwrap();
-        let status = |line: &str| {
-            draft(line.as_bytes(), &tenant, None)
-                .err()
-                .map(|no| no.status)
-        };
-        assert_eq!(
-            status(r#"{"type":"a.b","data":1,"idempotency_key":"k"}"#),
-            None
-        );
+        let status = |line: &str| draft(line.as_bytes(), &tenant, None).err().map(|no| no.status);
+        assert_eq!(status(r#"{"type":"a.b","data":1,"idempotency_key":"k"}"#), None);
         assert_eq!(status("{"), Some(400));
         assert_eq!(status(r#"["a.b",1]"#), Some(422), "fields without names");
         assert_eq!(status(r#"{"type":"a.b"}"#), Some(422));

@@ -56,15 +56,11 @@ impl<'a> LetterView<'a> {
         let payload = match &letter.remains {
             Remains::Delivery(delivery) => Payload::event(&delivery.event),
             Remains::Event(event) => Payload::event(event),
-            Remains::Raw { bytes, error, .. } => Payload::Raw {
-                raw_base64: BASE64.encode(bytes),
-                error,
-            },
+            Remains::Raw { bytes, error, .. } => {
+                Payload::Raw { raw_base64: BASE64.encode(bytes), error }
+            }
         };
-        Self {
-            summary: Summary::new(letter),
-            payload,
-        }
+        Self { summary: Summary::new(letter), payload }
     }
 }
 

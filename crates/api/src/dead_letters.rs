@@ -48,14 +48,9 @@ pub async fn list(
         until: query.until,
         ids: Vec::new(),
     };
-    let page = api
-        .store
-        .dead_letters(&filter, &page(query.limit, query.cursor))
-        .await?;
+    let page = api.store.dead_letters(&filter, &page(query.limit, query.cursor)).await?;
     let items: Vec<Summary> = page.items.iter().map(Summary::new).collect();
-    Ok(Answer(
-        json!({"items": items, "next_cursor": page.next_cursor}),
-    ))
+    Ok(Answer(json!({"items": items, "next_cursor": page.next_cursor})))
 }
 
 /// `GET /v1/dead-letters/{letter}`: with its payload.
@@ -98,13 +93,7 @@ pub async fn replay(
     let filter = request.filter()?;
     let PassRequest { rate, dry_run, .. } = request;
     let matched = api.store.count_dead_letters(&filter).await?;
-    ask(
-        &api,
-        caller,
-        JobKind::Replay { filter, rate },
-        Counted { matched, dry_run },
-    )
-    .await
+    ask(&api, caller, JobKind::Replay { filter, rate }, Counted { matched, dry_run }).await
 }
 
 /// `POST /v1/dead-letters/discard`
@@ -116,13 +105,7 @@ pub async fn discard(
     let filter = request.filter()?;
     let dry_run = request.dry_run;
     let matched = api.store.count_dead_letters(&filter).await?;
-    ask(
-        &api,
-        caller,
-        JobKind::Discard { filter },
-        Counted { matched, dry_run },
-    )
-    .await
+    ask(&api, caller, JobKind::Discard { filter }, Counted { matched, dry_run }).await
 }
 
 /// `POST /v1/dead-letters/reindex`
@@ -130,20 +113,8 @@ pub async fn reindex(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Asked, Problem> {
-    let matched = api
-        .store
-        .count_dead_letters(&DeadLetterFilter::default())
-        .await?;
-    ask(
-        &api,
-        caller,
-        JobKind::Reindex,
-        Counted {
-            matched,
-            dry_run: false,
-        },
-    )
-    .await
+    let matched = api.store.count_dead_letters(&DeadLetterFilter::default()).await?;
+    ask(&api, caller, JobKind::Reindex, Counted { matched, dry_run: false }).await
 }
 
 struct Counted {
@@ -162,11 +133,7 @@ async fn ask(
         id: JobId::generate(now),
         kind,
         // A dry run has been done by counting.
-        state: if dry_run {
-            JobState::Done
-        } else {
-            JobState::Queued
-        },
+        state: if dry_run { JobState::Done } else { JobState::Queued },
         created_by: caller.name().to_owned(),
         created_at: now,
         dry_run,
@@ -178,10 +145,7 @@ async fn ask(
     };
     api.store.put_job(&job).await?;
     tracing::info!(job.id = %job.id, "{} asked for job {}: {matched} match", job.created_by, job.id);
-    Ok((
-        StatusCode::ACCEPTED,
-        Answer(json!({"job_id": job.id, "matched": matched})),
-    ))
+    Ok((StatusCode::ACCEPTED, Answer(json!({"job_id": job.id, "matched": matched}))))
 }
 
 #[cfg(test)]
@@ -191,11 +155,7 @@ mod tests {
     #[track_caller]
     fn check(body: &str, expected: Result<&DeadLetterFilter, u16>) {
         let filter = object::<PassRequest>(body.as_bytes()).and_then(|request| request.filter());
-        assert_eq!(
-            filter.as_ref().map_err(|problem| problem.status),
-            expected,
-            "{body}"
-        );
+        assert_eq!(filter.as_ref().map_err(|problem| problem.status), expected, "{body}");
     }
 
     #[test]

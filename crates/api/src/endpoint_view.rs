@@ -12,10 +12,7 @@ use serde_json::{Value, json};
 
 /// See the module.
 #[derive(Debug, Serialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "the fields of a public JSON object"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of a public JSON object")]
 pub struct EndpointView {
     id: EndpointId,
     tenant: TenantId,
@@ -62,10 +59,7 @@ impl EndpointView {
     /// What callers see of an endpoint.
     pub fn new(endpoint: Endpoint, health: EndpointHealth) -> Self {
         let settings = endpoint.settings;
-        let headers = settings
-            .headers
-            .into_iter()
-            .map(|(name, value)| (name.into(), value));
+        let headers = settings.headers.into_iter().map(|(name, value)| (name.into(), value));
         Self {
             id: endpoint.id,
             tenant: endpoint.tenant,
@@ -83,9 +77,7 @@ impl EndpointView {
             idempotency_header: settings.idempotency_header,
             headers: headers.collect(),
             timeout: duration_text(settings.timeout),
-            retry: RetryView {
-                schedule: settings.retry,
-            },
+            retry: RetryView { schedule: settings.retry },
             rate_limit: settings.rate_limit,
             max_in_flight: settings.max_in_flight,
             require_https: settings.require_https,
@@ -107,10 +99,7 @@ impl EndpointView {
     /// With a secret that was just generated: in this answer and in no later one.
     #[must_use]
     pub fn with_secret(self, secret: Option<&Secret>) -> Self {
-        Self {
-            secret: secret.map(|secret| secret.expose().to_owned()),
-            ..self
-        }
+        Self { secret: secret.map(|secret| secret.expose().to_owned()), ..self }
     }
 }
 

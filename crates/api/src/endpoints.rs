@@ -50,10 +50,7 @@ pub async fn create(
         }
         Written::Yes | Written::Conflict | Written::Missing => {
             let view = EndpointView::new(endpoint, EndpointHealth::default());
-            Ok((
-                StatusCode::CREATED,
-                Answer(view.with_secret(generated.as_ref())),
-            ))
+            Ok((StatusCode::CREATED, Answer(view.with_secret(generated.as_ref()))))
         }
     }
 }
@@ -63,7 +60,8 @@ async fn check(api: &Api, endpoint: &Endpoint) -> Result<(), Problem> {
     if let (Some(secret), Signature::Standard) = (&endpoint.secret, &endpoint.settings.signature) {
         Key::standard(secret.expose()).map_err(Problem::unprocessable)?;
     }
-    if endpoint.settings.check_reachable {
+    // One that is switched off may be gone, or that is why.
+    if endpoint.settings.check_reachable && endpoint.active {
         let unreachable =
             |why| Problem::unprocessable(format!("the endpoint is not reachable: {why}"));
         api.prober.probe(endpoint).await.map_err(unreachable)?;
@@ -85,18 +83,12 @@ impl ListQuery {
     fn matches(&self, endpoint: &Endpoint) -> bool {
         let wants = |event_type: &EventType| {
             endpoint.events.is_empty()
-                || endpoint
-                    .events
-                    .iter()
-                    .any(|wanted| wanted.matches(event_type))
+                || endpoint.events.iter().any(|wanted| wanted.matches(event_type))
         };
         (self.project.is_none() || self.project == endpoint.project)
             && self.active.is_none_or(|active| active == endpoint.active)
             && self.event_type.as_ref().is_none_or(wants)
-            && self
-                .cursor
-                .as_ref()
-                .is_none_or(|cursor| endpoint.id > *cursor)
+            && self.cursor.as_ref().is_none_or(|cursor| endpoint.id > *cursor)
     }
 }
 
@@ -111,15 +103,11 @@ pub async fn list(
     endpoints.retain(|endpoint| query.matches(endpoint));
     let more = endpoints.len() > page.limit;
     endpoints.truncate(page.limit);
-    let ids: Vec<EndpointId> = endpoints
-        .iter()
-        .map(|endpoint| endpoint.id.clone())
-        .collect();
+    let ids: Vec<EndpointId> = endpoints.iter().map(|endpoint| endpoint.id.clone()).collect();
     let health = api.store.endpoint_health(&ids).await?;
     let items = endpoints.into_iter().zip(health);
-    let items: Vec<_> = items
-        .map(|(endpoint, health)| EndpointView::new(endpoint, health))
-        .collect();
+    let items: Vec<_> =
+        items.map(|(endpoint, health)| EndpointView::new(endpoint, health)).collect();
     let next_cursor = ids.last().filter(|_| more);
     Ok(Answer(json!({"items": items, "next_cursor": next_cursor})))
 }
@@ -166,17 +154,11 @@ pub async fn delete(
 
 /// The endpoint, or a problem that says it is not there.
 pub async fn find(api: &Api, tenant: &TenantId, id: &EndpointId) -> Result<Endpoint, Problem> {
-    api.store
-        .endpoint(tenant, id)
-        .await?
-        .ok_or_else(|| missing(id))
+    api.store.endpoint(tenant, id).await?.ok_or_else(|| missing(id))
 }
 
 async fn view(api: &Api, endpoint: Endpoint) -> Result<Answer<EndpointView>, Problem> {
-    let health = api
-        .store
-        .endpoint_health(std::slice::from_ref(&endpoint.id))
-        .await?;
+    let health = api.store.endpoint_health(std::slice::from_ref(&endpoint.id)).await?;
     let health = health.first().copied().unwrap_or_default();
     Ok(Answer(EndpointView::new(endpoint, health)))
 }

@@ -43,10 +43,7 @@ pub struct PublishedView {
 
 impl From<Published> for PublishedView {
     fn from(published: Published) -> Self {
-        Self {
-            id: published.id,
-            duplicate: published.duplicate,
-        }
+        Self { id: published.id, duplicate: published.duplicate }
     }
 }
 
@@ -82,11 +79,7 @@ pub async fn publish(
         ..event.draft(tenant, trace(&headers))
     };
     let published = api.producer.publish(draft).await?;
-    let status = if published.duplicate {
-        StatusCode::OK
-    } else {
-        StatusCode::ACCEPTED
-    };
+    let status = if published.duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Answer(PublishedView::from(published))).into_response())
 }
 
@@ -124,15 +117,7 @@ pub async fn show(
     let status = api.store.event_status(&tenant, &event).await?;
     let missing = || Problem::not_found(format!("event {event} is not known, or was forgotten"));
     let status = status.ok_or_else(missing)?;
-    let EventStatus {
-        id,
-        tenant,
-        event_type,
-        project,
-        timestamp,
-        accepted_at,
-        ..
-    } = status;
+    let EventStatus { id, tenant, event_type, project, timestamp, accepted_at, .. } = status;
     let deliveries = status.deliveries.iter().map(delivery).collect();
     let fanned_out = status.fanned_out;
     let view = EventView {
@@ -179,10 +164,7 @@ mod tests {
         headers.insert("traceparent", "00-nonsense".parse().unwrap());
         headers.insert("idempotency-key", "key-1".parse().unwrap());
         assert_eq!(trace(&headers), None);
-        assert_eq!(
-            idempotency_key(&headers).unwrap().unwrap().as_str(),
-            "key-1"
-        );
+        assert_eq!(idempotency_key(&headers).unwrap().unwrap().as_str(), "key-1");
         headers.insert("idempotency-key", "two words".parse().unwrap());
         assert_eq!(idempotency_key(&headers).unwrap_err().status, 422);
     }

@@ -80,8 +80,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Names<T
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::from_request_parts(parts, state).await;
-        path.map(|Path(names)| Self(names))
-            .map_err(|error| Problem::not_found(error.body_text()))
+        path.map(|Path(names)| Self(names)).map_err(|error| Problem::not_found(error.body_text()))
     }
 }
 
@@ -104,6 +103,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Fields<T> {
 #[serde(try_from = "usize")]
 pub struct Limit(usize);
 
+impl Limit {
+    /// At most so many items.
+    pub fn get(self) -> usize {
+        self.0
+    }
+}
+
 impl TryFrom<usize> for Limit {
     type Error = String;
 
@@ -112,18 +118,13 @@ impl TryFrom<usize> for Limit {
         if (1..=max).contains(&limit) {
             return Ok(Self(limit));
         }
-        Err(format!(
-            "limit {limit} is out of range: expected 1 to {max}"
-        ))
+        Err(format!("limit {limit} is out of range: expected 1 to {max}"))
     }
 }
 
 /// The page that a list is asked for.
 pub fn page(limit: Option<Limit>, cursor: Option<String>) -> PageRequest {
-    PageRequest {
-        limit: limit.map_or(50, |limit| limit.0),
-        cursor,
-    }
+    PageRequest { limit: limit.map_or(50, |limit| limit.0), cursor }
 }
 
 #[cfg(test)]

@@ -118,23 +118,14 @@ mod tests {
         let request = request.body(Body::empty()).unwrap();
         let response = router.oneshot(request).await.unwrap();
         let content_type = response.headers()[header::CONTENT_TYPE].to_str().unwrap();
-        assert_eq!(
-            (response.status().as_u16(), content_type),
-            expected,
-            "{path}"
-        );
+        assert_eq!((response.status().as_u16(), content_type), expected, "{path}");
     }
 
     #[tokio::test]
     async fn the_operators_port() {
         const PROBLEM: &str = "application/problem+json";
         let not_ready = Err("the queue is out of reach".to_owned());
-        check(
-            ("GET", "/healthz"),
-            not_ready.clone(),
-            (200, "application/json"),
-        )
-        .await;
+        check(("GET", "/healthz"), not_ready.clone(), (200, "application/json")).await;
         check(("GET", "/readyz"), not_ready, (503, "application/json")).await;
         check(("GET", "/readyz"), Ok(()), (200, "application/json")).await;
         check(("GET", "/metrics"), Ok(()), (200, prometheus::TEXT_FORMAT)).await;

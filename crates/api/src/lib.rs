@@ -83,21 +83,13 @@ pub fn router(api: Api) -> Router {
     let api = Arc::new(api);
     let limit = DefaultBodyLimit::max;
     let tenant = Router::new()
-        .route(
-            "/events",
-            post(events::publish).layer(limit(EVENT_REQUEST_BYTES_MAX)),
-        )
-        .route(
-            "/events/batch",
-            post(batch::publish).layer(limit(limits::BATCH_BYTES_MAX)),
-        )
+        .route("/events", post(events::publish).layer(limit(EVENT_REQUEST_BYTES_MAX)))
+        .route("/events/batch", post(batch::publish).layer(limit(limits::BATCH_BYTES_MAX)))
         .route("/events/{event}", get(events::show))
         .route("/endpoints", get(endpoints::list).post(endpoints::create))
         .route(
             "/endpoints/{endpoint}",
-            get(endpoints::show)
-                .patch(endpoints::change)
-                .delete(endpoints::delete),
+            get(endpoints::show).patch(endpoints::change).delete(endpoints::delete),
         )
         .route("/endpoints/{endpoint}/attempts", get(attempts::list));
     let v1 = Router::new()
@@ -113,14 +105,8 @@ pub fn router(api: Api) -> Router {
         .fallback(Problem::no_route)
         .method_not_allowed_fallback(Problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(SMALL_REQUEST_BYTES_MAX))
-        .route_layer(middleware::from_fn_with_state(
-            Arc::clone(&api),
-            auth::authenticate,
-        ))
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(&api),
-            metrics::measure,
-        ))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&api), auth::authenticate))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), metrics::measure))
         .with_state(api)
         .merge(health_router(Arc::new(ready)))
 }

@@ -45,10 +45,7 @@ pub async fn measure(State(api): State<Arc<Api>>, request: Request, next: Next) 
         _ => "5xx",
     };
     let labels = [route, method, class];
-    api.metrics
-        .requests
-        .with_label_values(&labels)
-        .observe(begun.elapsed().as_secs_f64());
+    api.metrics.requests.with_label_values(&labels).observe(begun.elapsed().as_secs_f64());
     response
 }
 

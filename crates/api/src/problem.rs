@@ -58,31 +58,19 @@ impl Problem {
     /// Something is out of reach for the moment.
     pub fn unavailable(detail: impl Display) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-        Self {
-            retry_after_s: Some(RETRY_AFTER_S),
-            ..problem
-        }
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..problem }
     }
 
     /// There is no such path.
-    #[expect(
-        clippy::unused_async,
-        reason = "the router takes asynchronous handlers"
-    )]
+    #[expect(clippy::unused_async, reason = "the router takes asynchronous handlers")]
     pub async fn no_route(uri: Uri) -> Self {
         Self::not_found(format!("there is nothing at {}", uri.path()))
     }
 
     /// The path has no such method.
-    #[expect(
-        clippy::unused_async,
-        reason = "the router takes asynchronous handlers"
-    )]
+    #[expect(clippy::unused_async, reason = "the router takes asynchronous handlers")]
     pub async fn method_not_allowed() -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "this path does not have that method",
-        )
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not have that method")
     }
 
     /// JSON that does not parse is a bad request; JSON of the wrong form breaks a rule. `json` is
@@ -195,10 +183,7 @@ mod tests {
         let response = Problem::unavailable("the store is out of reach").into_response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[header::RETRY_AFTER], "5");
-        assert_eq!(
-            response.headers()[header::CONTENT_TYPE],
-            "application/problem+json"
-        );
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
     }
 
     #[test]
@@ -229,10 +214,7 @@ mod tests {
         let body = r#"{"auth":{"type":"none"},"secret":"s","active":"yes"}"#;
         let error = serde_json::from_str::<EndpointPatch>(body).unwrap_err();
         let problem = Problem::of_json(&error, body.as_bytes());
-        assert!(
-            problem.detail.contains("expected a boolean"),
-            "what is no secret is quoted"
-        );
+        assert!(problem.detail.contains("expected a boolean"), "what is no secret is quoted");
     }
 
     #[test]

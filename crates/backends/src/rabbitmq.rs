@@ -64,12 +64,7 @@ impl RabbitQueue {
         let (sender, state) = watch::channel(State::Up(link));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(supervise(options, sender, stop.clone()));
-        Ok(Self {
-            state,
-            clock,
-            tasks,
-            stop,
-        })
+        Ok(Self { state, clock, tasks, stop })
     }
 
     /// Closes the connections. Unsettled leases go back to the queue.

@@ -45,12 +45,7 @@ impl RedisOptions {
     /// Options with the usual times.
     pub fn new(url: Secret, sealer: Sealer) -> Self {
         let day = Duration::from_hours(24);
-        Self {
-            url,
-            sealer,
-            dedup_ttl: day,
-            status_ttl: day,
-        }
+        Self { url, sealer, dedup_ttl: day, status_ttl: day }
     }
 }
 
@@ -134,10 +129,7 @@ fn store_error(error: &RedisError) -> StoreError {
 }
 
 fn corrupt(key: &str, why: impl std::fmt::Display) -> StoreError {
-    StoreError::Corrupt {
-        key: key.to_owned(),
-        why: why.to_string(),
-    }
+    StoreError::Corrupt { key: key.to_owned(), why: why.to_string() }
 }
 
 /// Whole milliseconds, for expiries.

@@ -40,12 +40,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct ServerArgs {
     /// The server's URL.
-    #[arg(
-        long,
-        env = "HOOKFLEET_URL",
-        default_value = "http://127.0.0.1:8080",
-        global = true
-    )]
+    #[arg(long, env = "HOOKFLEET_URL", default_value = "http://127.0.0.1:8080", global = true)]
     pub url: String,
     /// The token to authenticate with.
     #[arg(long, env = "HOOKFLEET_TOKEN", hide_env_values = true, global = true)]

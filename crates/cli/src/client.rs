@@ -33,12 +33,7 @@ impl Client {
             .no_proxy()
             .build()
             .map_err(|error| Failure::failed(format!("no HTTP client: {error}")))?;
-        Ok(Self {
-            http,
-            url,
-            token,
-            output: arguments.output,
-        })
+        Ok(Self { http, url, token, output: arguments.output })
     }
 
     /// GET.
@@ -48,10 +43,7 @@ impl Client {
 
     /// A call with a JSON body.
     pub async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
-        let body = Body {
-            content_type: "application/json",
-            bytes: body.to_string().into(),
-        };
+        let body = Body { content_type: "application/json", bytes: body.to_string().into() };
         self.call(method, path, Some(body)).await
     }
 
@@ -68,14 +60,9 @@ impl Client {
         body: Option<Body>,
     ) -> Result<Value, Failure> {
         let url = format!("{}{path}", self.url);
-        let mut request = self
-            .http
-            .request(method, url)
-            .bearer_auth(self.token.expose());
+        let mut request = self.http.request(method, url).bearer_auth(self.token.expose());
         if let Some(body) = body {
-            request = request
-                .header("content-type", body.content_type)
-                .body(body.bytes);
+            request = request.header("content-type", body.content_type).body(body.bytes);
         }
         self.answered(request).await
     }
@@ -92,29 +79,35 @@ impl Client {
         if let Some(key) = idempotency_key {
             request = request.header("idempotency-key", key);
         }
-        self.answered(
-            request
-                .header("content-type", "application/json")
-                .body(body),
-        )
-        .await
+        self.answered(request.header("content-type", "application/json").body(body)).await
+    }
+
+    /// GET, the answer's text as it came.
+    pub async fn get_text(&self, path: &str) -> Result<String, Failure> {
+        let url = format!("{}{path}", self.url);
+        self.text(self.http.get(url).bearer_auth(self.token.expose())).await
     }
 
     async fn answered(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
+        let text = self.text(request).await?;
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
+        let unreadable = |error| Failure::failed(format!("the answer is no JSON: {error}"));
+        serde_json::from_str(&text).map_err(unreadable)
+    }
+
+    async fn text(&self, request: reqwest::RequestBuilder) -> Result<String, Failure> {
         let unreachable = |error: reqwest::Error| {
             Failure::out_of_reach(format!("no answer from {}: {}", self.url, deepest(&error)))
         };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
-        let bytes = response.bytes().await.map_err(unreachable)?;
+        let text = response.text().await.map_err(unreachable)?;
         if status.is_success() {
-            if bytes.is_empty() {
-                return Ok(Value::Null);
-            }
-            let unreadable = |error| Failure::failed(format!("the answer is no JSON: {error}"));
-            return serde_json::from_slice(&bytes).map_err(unreadable);
+            return Ok(text);
         }
-        let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let problem: Value = serde_json::from_str(&text).unwrap_or_default();
         let detail = problem.get("detail").or_else(|| problem.get("title"));
         let detail = detail.and_then(Value::as_str).unwrap_or("no reason given");
         Err(failure(status, detail))

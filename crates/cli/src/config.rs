@@ -122,12 +122,7 @@ const NO_BROKER: &str = "no broker and store: give --amqp-url and --redis-url \
 impl Settings {
     /// Adds what the file says and fills in defaults.
     pub fn complete(self, role: &str) -> Result<Config, Failure> {
-        let file = self
-            .config
-            .as_ref()
-            .map(read)
-            .transpose()?
-            .unwrap_or_default();
+        let file = self.config.as_ref().map(read).transpose()?.unwrap_or_default();
         let all = self.or(file);
         let (Some(amqp_url), Some(redis_url)) = (all.amqp_url, all.redis_url) else {
             return Err(Failure::usage(NO_BROKER));
@@ -136,9 +131,7 @@ impl Settings {
             the same for all roles of the fleet";
         let master_key = all.master_key.ok_or_else(|| Failure::usage(missing_key))?.0;
         let defaults = WorkerOptions::default();
-        let retention = all
-            .archive_retention
-            .map_or(StdDuration::from_hours(168), |text| text.0);
+        let retention = all.archive_retention.map_or(StdDuration::from_hours(168), |text| text.0);
         let archive = Archive {
             max_age: format!("{}s", retention.as_secs()),
             bytes_max: all.archive_max_bytes.unwrap_or(10 * 1024 * 1024 * 1024),
@@ -155,20 +148,14 @@ impl Settings {
             master_key,
             admin_token: all.admin_token.map(|token| token.0),
             listen: all.listen.unwrap_or(Listen::from(([127, 0, 0, 1], 8080))),
-            metrics_listen: all
-                .metrics_listen
-                .unwrap_or(Listen::from(([127, 0, 0, 1], 9464))),
+            metrics_listen: all.metrics_listen.unwrap_or(Listen::from(([127, 0, 0, 1], 9464))),
             addresses: AddressPolicy::new(all.allow_private_networks.unwrap_or_default().0),
-            endpoints: EndpointPolicy {
-                allow_http: all.allow_http.unwrap_or(false),
-            },
+            endpoints: EndpointPolicy { allow_http: all.allow_http.unwrap_or(false) },
             worker: WorkerOptions {
                 concurrency: all.concurrency.unwrap_or(defaults.concurrency),
                 fan_out_inline: all.fan_out_inline.unwrap_or(defaults.fan_out_inline),
                 delivery_limit: all.delivery_limit.unwrap_or(defaults.delivery_limit),
-                drain_timeout: all
-                    .drain_timeout
-                    .map_or(defaults.drain_timeout, |text| text.0),
+                drain_timeout: all.drain_timeout.map_or(defaults.drain_timeout, |text| text.0),
             },
             dedup_window: all.dedup_window.map_or(day, |text| text.0),
             event_status_kept: all.event_status_kept.map_or(day, |text| text.0),
@@ -211,25 +198,13 @@ fn read(path: &PathBuf) -> Result<Settings, Failure> {
         .map_err(|error| Failure::usage(format!("config file {name} cannot be read: {error}")))?;
     let settings: Settings = toml::from_str(&text).map_err(|error| {
         // The line that is wrong may hold a secret: the message alone is shown.
-        let line = error.span().map_or(0, |span| {
-            text.get(..span.start)
-                .unwrap_or_default()
-                .matches('\n')
-                .count()
-                + 1
-        });
-        Failure::usage(format!(
-            "config file {name}, line {line}: {}",
-            error.message()
-        ))
+        let line = error
+            .span()
+            .map_or(0, |span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
+        Failure::usage(format!("config file {name}, line {line}: {}", error.message()))
     })?;
     in_range(&name.to_string(), "partitions", settings.partitions, 1..=64)?;
-    in_range(
-        &name.to_string(),
-        "concurrency",
-        settings.concurrency,
-        1..=10_000,
-    )?;
+    in_range(&name.to_string(), "concurrency", settings.concurrency, 1..=10_000)?;
     Ok(settings)
 }
 

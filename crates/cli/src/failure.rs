@@ -22,42 +22,27 @@ enum Kind {
 impl Failure {
     /// It did not work.
     pub fn failed(text: impl Display) -> Self {
-        Self {
-            kind: Kind::Failed,
-            text: text.to_string(),
-        }
+        Self { kind: Kind::Failed, text: text.to_string() }
     }
 
     /// It was called wrongly.
     pub fn usage(text: impl Display) -> Self {
-        Self {
-            kind: Kind::Usage,
-            text: text.to_string(),
-        }
+        Self { kind: Kind::Usage, text: text.to_string() }
     }
 
     /// What it was about is not there.
     pub fn not_found(text: impl Display) -> Self {
-        Self {
-            kind: Kind::NotFound,
-            text: text.to_string(),
-        }
+        Self { kind: Kind::NotFound, text: text.to_string() }
     }
 
     /// It was refused: authentication or policy.
     pub fn refused(text: impl Display) -> Self {
-        Self {
-            kind: Kind::Refused,
-            text: text.to_string(),
-        }
+        Self { kind: Kind::Refused, text: text.to_string() }
     }
 
     /// Server, broker or store are out of reach.
     pub fn out_of_reach(text: impl Display) -> Self {
-        Self {
-            kind: Kind::OutOfReach,
-            text: text.to_string(),
-        }
+        Self { kind: Kind::OutOfReach, text: text.to_string() }
     }
 
     /// The exit code of the contract.

@@ -39,34 +39,18 @@ pub fn table(format: OutputFormat, list: &Value, columns: &[&str]) -> Result<(),
     if format == OutputFormat::Json {
         return line(&list.to_string());
     }
-    let items = list
-        .get("items")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     let row = |item: &Value| -> Vec<String> {
-        columns
-            .iter()
-            .map(|column| short(item.get(*column).unwrap_or(&Value::Null)))
-            .collect()
+        columns.iter().map(|column| short(item.get(*column).unwrap_or(&Value::Null))).collect()
     };
     let heads: Vec<String> = columns.iter().map(|column| column.to_uppercase()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(heads)
-        .chain(items.iter().map(row))
-        .collect();
+    let rows: Vec<Vec<String>> = std::iter::once(heads).chain(items.iter().map(row)).collect();
     let width = |n: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(n))
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
+        rows.iter().filter_map(|row| row.get(n)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     for row in &rows {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         line(cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }
     Ok(())
@@ -90,10 +74,7 @@ fn text(value: &Value, depth: usize) -> String {
         Value::Object(_) => format!("{indent}{name}:\n{}", text(value, depth + 1)),
         Value::Array(items) if items.iter().any(Value::is_object) => {
             let items = items.iter().map(|item| text(item, depth + 1));
-            format!(
-                "{indent}{name}:\n{}",
-                items.collect::<Vec<_>>().join("\n\n")
-            )
+            format!("{indent}{name}:\n{}", items.collect::<Vec<_>>().join("\n\n"))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             format!("{indent}{name}: {}", short(value))

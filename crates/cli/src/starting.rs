@@ -52,10 +52,7 @@ impl Starting {
 
 async fn not_yet() -> Response {
     let problem = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"still waiting for broker and store"}"#;
-    let headers = [
-        (header::CONTENT_TYPE, "application/problem+json"),
-        (header::RETRY_AFTER, "2"),
-    ];
+    let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::RETRY_AFTER, "2")];
     (StatusCode::SERVICE_UNAVAILABLE, headers, problem).into_response()
 }
 

@@ -9,15 +9,9 @@ use crate::failure::Failure;
 pub fn begin(filter: &str, format: LogFormat) -> Result<(), Failure> {
     let invalid = |error| Failure::usage(format!("log filter {filter:?} is invalid: {error}"));
     // lapin tells of every broken connection at many levels; we tell of it once.
-    let quiet = if filter.contains("lapin") {
-        ""
-    } else {
-        ",lapin=off"
-    };
+    let quiet = if filter.contains("lapin") { "" } else { ",lapin=off" };
     let filter = EnvFilter::try_new(format!("{filter}{quiet}")).map_err(invalid)?;
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let begun = match format {
         LogFormat::Text => logs.with_ansi(false).try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),

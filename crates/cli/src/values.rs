@@ -43,10 +43,7 @@ impl FromStr for Networks {
     type Err = InvalidNetwork;
 
     fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
-        let parts = text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty());
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let parse = |part: &str| part.parse().map_err(|_| InvalidNetwork(part.to_owned()));
         parts.map(parse).collect::<Result<_, _>>().map(Self)
     }

@@ -53,14 +53,7 @@ impl Parts {
         let parts = (Arc::clone(&queue), Arc::clone(&store), Arc::clone(&clock));
         let producer = Producer::new(parts.0, parts.1, parts.2, metrics);
         let sender = Sender::new(config.addresses.clone()).map_err(Failure::failed)?;
-        Ok(Some(Self {
-            rabbit,
-            queue,
-            store,
-            producer,
-            sender: Arc::new(sender),
-            clock,
-        }))
+        Ok(Some(Self { rabbit, queue, store, producer, sender: Arc::new(sender), clock }))
     }
 
     /// A worker of these parts.

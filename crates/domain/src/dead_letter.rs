@@ -159,21 +159,14 @@ pub struct DeadLetterFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// Just these; at most [`limits::FILTER_IDS_MAX`].
-    #[serde(
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "bounded_ids"
-    )]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "bounded_ids")]
     pub ids: Vec<DeadLetterId>,
 }
 
 fn bounded_ids<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<DeadLetterId>, D::Error> {
     let ids = Vec::<DeadLetterId>::deserialize(from)?;
     if ids.len() > limits::FILTER_IDS_MAX {
-        let error = format!(
-            "{} ids are too many: at most {}",
-            ids.len(),
-            limits::FILTER_IDS_MAX
-        );
+        let error = format!("{} ids are too many: at most {}", ids.len(), limits::FILTER_IDS_MAX);
         return Err(serde::de::Error::custom(error));
     }
     Ok(ids)
@@ -187,10 +180,7 @@ impl DeadLetterFilter {
         }
         same(self.tenant.as_ref(), letter.tenant())
             && same(self.endpoint.as_ref(), letter.endpoint())
-            && same(
-                self.event_type.as_ref(),
-                letter.event().map(|event| &event.event_type),
-            )
+            && same(self.event_type.as_ref(), letter.event().map(|event| &event.event_type))
             && self.reason.is_none_or(|reason| reason == letter.reason)
             && self.since.is_none_or(|since| letter.died_at >= since)
             && self.until.is_none_or(|until| letter.died_at < until)
@@ -229,10 +219,7 @@ mod tests {
         check(r#"{"reason":"malformed"}"#, true);
         check(r#"{"reason":"exhausted"}"#, false);
         check(r#"{"tenant":"acme"}"#, false);
-        check(
-            r#"{"since":"1970-01-01T00:00:05Z","until":"1970-01-01T00:00:06Z"}"#,
-            true,
-        );
+        check(r#"{"since":"1970-01-01T00:00:05Z","until":"1970-01-01T00:00:06Z"}"#, true);
         check(r#"{"until":"1970-01-01T00:00:05Z"}"#, false);
         check(r#"{"ids":["dl_1","dl_2"]}"#, true);
         check(r#"{"ids":["dl_2"]}"#, false);

@@ -22,11 +22,7 @@ impl Delay {
     /// message may cross up to 20 queues.
     pub fn exactly(wait: Duration) -> Self {
         let seconds = wait.as_millis().div_ceil(1000);
-        Self(
-            u32::try_from(seconds)
-                .unwrap_or(u32::MAX)
-                .min(Self::SECONDS_MAX),
-        )
+        Self(u32::try_from(seconds).unwrap_or(u32::MAX).min(Self::SECONDS_MAX))
     }
 
     /// The shortest delay not below `wait` that crosses four queues at most: at most a fifteenth
@@ -69,10 +65,7 @@ mod tests {
 
     #[track_caller]
     fn check(wait_s: u64, expected_s: u32) {
-        assert_eq!(
-            Delay::at_least(Duration::from_secs(wait_s)).seconds(),
-            expected_s
-        );
+        assert_eq!(Delay::at_least(Duration::from_secs(wait_s)).seconds(), expected_s);
     }
 
     #[test]

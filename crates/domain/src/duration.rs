@@ -9,13 +9,8 @@ use std::time::Duration;
 )]
 pub struct DurationError(String);
 
-const UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const UNITS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Reads `5s`, `10m`, `250ms`, `2h` or `7d`.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
@@ -23,14 +18,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| invalid())?;
-    let (_, unit_ms) = UNITS
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .ok_or_else(invalid)?;
-    number
-        .checked_mul(*unit_ms)
-        .map(Duration::from_millis)
-        .ok_or_else(invalid)
+    let (_, unit_ms) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(invalid)?;
+    number.checked_mul(*unit_ms).map(Duration::from_millis).ok_or_else(invalid)
 }
 
 /// Writes a duration, to the millisecond, in the largest unit that says it exactly.
@@ -79,16 +68,7 @@ mod tests {
         check("90m", Some(Duration::from_mins(90)));
         check("7d", Some(Duration::from_hours(168)));
         check("0s", Some(Duration::ZERO));
-        for bad in [
-            "",
-            "5",
-            "s",
-            "-5s",
-            "5 s",
-            "1.5s",
-            "5weeks",
-            "99999999999999999999s",
-        ] {
+        for bad in ["", "5", "s", "-5s", "5 s", "1.5s", "5weeks", "99999999999999999999s"] {
             check(bad, None);
         }
         assert_eq!(duration_text(Duration::from_mins(90)), "90m");

@@ -83,20 +83,12 @@ impl Endpoint {
             && self.tenant == event.tenant
             && (self.project.is_none() || self.project == event.project)
             && (self.events.is_empty()
-                || self
-                    .events
-                    .iter()
-                    .any(|wanted| wanted.matches(&event.event_type)))
+                || self.events.iter().any(|wanted| wanted.matches(&event.event_type)))
     }
 
     /// The secrets to sign with at `now`, newest first.
     pub fn signing_secrets(&self, now: Timestamp) -> impl Iterator<Item = &Secret> {
-        let retired = self
-            .retired_secret
-            .iter()
-            .filter(move |retired| retired.until > now);
-        self.secret
-            .iter()
-            .chain(retired.map(|retired| &retired.secret))
+        let retired = self.retired_secret.iter().filter(move |retired| retired.until > now);
+        self.secret.iter().chain(retired.map(|retired| &retired.secret))
     }
 }

@@ -62,11 +62,7 @@ impl Draft {
     /// Checks the size of `data`.
     pub fn check(&self) -> Result<(), InvalidData> {
         let bytes = self.data.get().len();
-        if bytes > limits::EVENT_BYTES_MAX {
-            Err(InvalidData { bytes })
-        } else {
-            Ok(())
-        }
+        if bytes > limits::EVENT_BYTES_MAX { Err(InvalidData { bytes }) } else { Ok(()) }
     }
 
     /// The event that this becomes.
@@ -113,17 +109,11 @@ impl FromStr for TraceParent {
             ["00", trace, parent, flags] => {
                 (trace.len(), parent.len(), flags.len()) == (32, 16, 2)
                     && [trace, parent, flags].into_iter().all(|part| is_hex(part))
-                    && [trace, parent]
-                        .into_iter()
-                        .all(|part| part.bytes().any(|b| b != b'0'))
+                    && [trace, parent].into_iter().all(|part| part.bytes().any(|b| b != b'0'))
             }
             _ => false,
         };
-        if valid {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidTraceParent)
-        }
+        if valid { Ok(Self(text.into())) } else { Err(InvalidTraceParent) }
     }
 }
 
@@ -158,26 +148,11 @@ mod tests {
 
     #[test]
     fn trace_parents() {
-        check(
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            true,
-        );
-        check(
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            false,
-        );
-        check(
-            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            false,
-        );
-        check(
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            false,
-        );
-        check(
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
-            false,
-        );
+        check("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", true);
+        check("00-00000000000000000000000000000000-00f067aa0ba902b7-01", false);
+        check("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false);
+        check("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", false);
+        check("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x", false);
         check("", false);
     }
 }

@@ -72,9 +72,7 @@ macro_rules! name {
 /// 1 to `chars_max` letters, digits, `_` or `-`.
 fn is_word(text: &str, chars_max: usize) -> bool {
     (1..=chars_max).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 name!(
@@ -145,11 +143,7 @@ name!(
 fn uuid_v7(now: Timestamp) -> Uuid {
     let millis = u64::try_from(now.unix_ms()).unwrap_or(0);
     let nanos = u32::try_from(millis % 1000).unwrap_or(0) * 1_000_000;
-    Uuid::new_v7(uuid::Timestamp::from_unix(
-        uuid::NoContext,
-        millis / 1000,
-        nanos,
-    ))
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, millis / 1000, nanos))
 }
 
 impl EventId {
@@ -231,10 +225,7 @@ mod tests {
         let now = Timestamp::from_unix_ms(0);
         let (event, endpoint) = (EventId::generate(now), EndpointId::generate(now));
         let first = DeadLetterId::of_delivery(&event, &endpoint, Generation::FIRST);
-        assert_eq!(
-            first,
-            DeadLetterId::of_delivery(&event, &endpoint, Generation::FIRST)
-        );
+        assert_eq!(first, DeadLetterId::of_delivery(&event, &endpoint, Generation::FIRST));
         let second = Generation::FIRST.next();
         assert_ne!(first, DeadLetterId::of_delivery(&event, &endpoint, second));
     }

@@ -55,14 +55,10 @@ const _: () = assert!(
     TIMEOUT_MAX.as_secs() + LEASE_MARGIN.as_secs() < 30 * 60,
     "a lease must end far below the broker's consumer time-out of 30 minutes"
 );
-const _: () = assert!(
-    RESPONSE_KEPT_BYTES_MAX <= RESPONSE_BYTES_MAX,
-    "kept is part of read"
-);
+const _: () = assert!(RESPONSE_KEPT_BYTES_MAX <= RESPONSE_BYTES_MAX, "kept is part of read");
 
 /// Cuts a text to at most `bytes_max` bytes, at a character's border.
 #[must_use]
 pub fn cut(text: &str, bytes_max: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes_max))
-        .unwrap_or(text)
+    text.get(..text.floor_char_boundary(bytes_max)).unwrap_or(text)
 }

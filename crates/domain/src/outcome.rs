@@ -39,13 +39,7 @@ pub enum Verdict {
 impl Outcome {
     /// Any 2xx is a success.
     pub fn is_success(&self) -> bool {
-        matches!(
-            self,
-            Self::Answered {
-                status: 200..=299,
-                ..
-            }
-        )
+        matches!(self, Self::Answered { status: 200..=299, .. })
     }
 
     /// The answer's status, if there was an answer.
@@ -59,9 +53,7 @@ impl Outcome {
     /// What went wrong, for the attempt log; none after a success.
     pub fn error(&self) -> Option<String> {
         let text = match self {
-            Self::Answered {
-                status: 200..=299, ..
-            } => return None,
+            Self::Answered { status: 200..=299, .. } => return None,
             Self::Answered { status, .. } => format!("answered with status {status}"),
             Self::TimedOut { after } => format!("no answer within {}", duration_text(*after)),
             Self::Unreachable(why) => why.clone(),
@@ -73,9 +65,7 @@ impl Outcome {
     /// A name for metrics, from a closed set.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Answered {
-                status: 200..=299, ..
-            } => "success",
+            Self::Answered { status: 200..=299, .. } => "success",
             Self::Answered { .. } => "status",
             Self::TimedOut { .. } => "timeout",
             Self::Unreachable(_) => "unreachable",
@@ -91,9 +81,7 @@ impl Outcome {
 /// it does not lengthen the schedule.
 pub fn judge(outcome: &Outcome, attempt: AttemptNumber, schedule: &RetrySchedule) -> Verdict {
     let asked = match outcome {
-        Outcome::Answered {
-            status: 200..=299, ..
-        } => return Verdict::Delivered,
+        Outcome::Answered { status: 200..=299, .. } => return Verdict::Delivered,
         Outcome::Answered { status: 410, .. } => {
             return Verdict::DeadLetter(DeadLetterReason::Gone);
         }
@@ -127,25 +115,16 @@ mod tests {
     #[track_caller]
     fn check(outcome: &Outcome, attempt: u32, expected: Verdict) {
         let schedule = RetrySchedule::preset(&[5, 60]);
-        assert_eq!(
-            judge(outcome, AttemptNumber::new(attempt), &schedule),
-            expected
-        );
+        assert_eq!(judge(outcome, AttemptNumber::new(attempt), &schedule), expected);
     }
 
     fn status(status: u16) -> Outcome {
-        Outcome::Answered {
-            status,
-            retry_after: None,
-        }
+        Outcome::Answered { status, retry_after: None }
     }
 
     fn asking_for(seconds: u64) -> Outcome {
         let retry_after = Some(Duration::from_secs(seconds));
-        Outcome::Answered {
-            status: 503,
-            retry_after,
-        }
+        Outcome::Answered { status: 503, retry_after }
     }
 
     #[test]
@@ -157,13 +136,7 @@ mod tests {
         check(&status(404), 2, wait(60));
         check(&status(503), 3, DeadLetter(DeadLetterReason::Exhausted));
         check(&status(410), 1, DeadLetter(DeadLetterReason::Gone));
-        check(
-            &Outcome::TimedOut {
-                after: Duration::from_secs(5),
-            },
-            1,
-            wait(5),
-        );
+        check(&Outcome::TimedOut { after: Duration::from_secs(5) }, 1, wait(5));
         check(
             &Outcome::Unreachable("refused".to_owned()),
             9,
@@ -172,11 +145,7 @@ mod tests {
         check(&Outcome::Forbidden("private".to_owned()), 1, wait(5));
         check(&asking_for(2), 1, wait(2));
         check(&asking_for(0), 1, wait(1));
-        check(
-            &asking_for(9_999_999),
-            1,
-            RetryAfter(limits::RETRY_AFTER_MAX),
-        );
+        check(&asking_for(9_999_999), 1, RetryAfter(limits::RETRY_AFTER_MAX));
         check(&asking_for(2), 3, DeadLetter(DeadLetterReason::Exhausted));
     }
 
@@ -185,10 +154,7 @@ mod tests {
         let now: Timestamp = "2015-10-21T07:28:00Z".parse().unwrap();
         let read = |text| retry_after(text, now);
         assert_eq!(read("120"), Some(Duration::from_mins(2)));
-        assert_eq!(
-            read("Wed, 21 Oct 2015 07:29:00 GMT"),
-            Some(Duration::from_mins(1))
-        );
+        assert_eq!(read("Wed, 21 Oct 2015 07:29:00 GMT"), Some(Duration::from_mins(1)));
         assert_eq!(read("Wed, 21 Oct 2015 07:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(read("soon"), None);
     }

@@ -16,10 +16,7 @@ use crate::{
 /// what the profile says); `null` clears a field that can be empty.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(
-    clippy::option_option,
-    reason = "absent and null mean different things (RFC 7396)"
-)]
+#[expect(clippy::option_option, reason = "absent and null mean different things (RFC 7396)")]
 pub struct EndpointPatch {
     url: Option<String>,
     profile: Option<Profile>,
@@ -64,13 +61,8 @@ struct RetryPatch {
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum AuthPatch {
     None {},
-    Header {
-        name: Option<HeaderName>,
-        token: String,
-    },
-    Query {
-        token: String,
-    },
+    Header { name: Option<HeaderName>, token: String },
+    Query { token: String },
 }
 
 /// Without the token.
@@ -85,10 +77,7 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, 
 }
 
 /// Tells an absent field (`None`) from `null` (`Some(None)`).
-#[expect(
-    clippy::option_option,
-    reason = "absent and null mean different things (RFC 7396)"
-)]
+#[expect(clippy::option_option, reason = "absent and null mean different things (RFC 7396)")]
 fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
@@ -124,10 +113,7 @@ pub enum InvalidEndpoint {
 }
 
 fn invalid(field: &'static str, why: impl Into<String>) -> InvalidEndpoint {
-    InvalidEndpoint::Field {
-        field,
-        why: why.into(),
-    }
+    InvalidEndpoint::Field { field, why: why.into() }
 }
 
 /// What the operator allows on this fleet.
@@ -147,11 +133,7 @@ impl EndpointPatch {
         policy: EndpointPolicy,
         generate: impl FnOnce(&Signature) -> Secret,
     ) -> Result<Endpoint, InvalidEndpoint> {
-        let url = self
-            .url
-            .as_deref()
-            .ok_or(InvalidEndpoint::UrlMissing)?
-            .parse::<EndpointUrl>()?;
+        let url = self.url.as_deref().ok_or(InvalidEndpoint::UrlMissing)?.parse::<EndpointUrl>()?;
         let profile = self.profile.unwrap_or_default();
         let blank = Endpoint {
             id: EndpointId::generate(now),
@@ -171,11 +153,7 @@ impl EndpointPatch {
             updated_at: now,
             revision: 0,
         };
-        let mut endpoint = Self {
-            profile: None,
-            ..self
-        }
-        .apply(blank, now, policy)?;
+        let mut endpoint = Self { profile: None, ..self }.apply(blank, now, policy)?;
         let signs = endpoint.settings.signature != Signature::None;
         if signs && endpoint.secret.is_none() && profile.generates_secret() {
             endpoint.secret = Some(generate(&endpoint.settings.signature));
@@ -250,19 +228,14 @@ impl AuthPatch {
     fn check(self) -> Result<Auth, InvalidEndpoint> {
         Ok(match self {
             Self::None {} => Auth::None,
-            Self::Query { token } => Auth::Query {
-                token: checked_secret("auth.token", &token)?,
-            },
+            Self::Query { token } => Auth::Query { token: checked_secret("auth.token", &token)? },
             Self::Header { name, token } => {
                 let name = match name {
                     Some(name) => name,
                     None => "Authorization".parse()?,
                 };
                 refuse_reserved("auth.name", &name)?;
-                Auth::Header {
-                    name,
-                    token: checked_secret("auth.token", &token)?,
-                }
+                Auth::Header { name, token: checked_secret("auth.token", &token)? }
             }
         })
     }
@@ -275,10 +248,7 @@ fn checked_secret(field: &'static str, text: &str) -> Result<Secret, InvalidEndp
         return Ok(Secret::new(text));
     }
     let max = limits::SECRET_BYTES_MAX;
-    Err(invalid(
-        field,
-        format!("expected 1 to {max} visible ASCII characters"),
-    ))
+    Err(invalid(field, format!("expected 1 to {max} visible ASCII characters")))
 }
 
 fn refuse_reserved(field: &'static str, name: &HeaderName) -> Result<(), InvalidEndpoint> {
@@ -293,10 +263,7 @@ fn checked_headers(
     headers: BTreeMap<String, String>,
 ) -> Result<Vec<(HeaderName, String)>, InvalidEndpoint> {
     if headers.len() > limits::HEADERS_MAX {
-        return Err(invalid(
-            "headers",
-            format!("at most {} are allowed", limits::HEADERS_MAX),
-        ));
+        return Err(invalid("headers", format!("at most {} are allowed", limits::HEADERS_MAX)));
     }
     let mut checked = Vec::with_capacity(headers.len());
     for (name, value) in headers {
@@ -317,10 +284,7 @@ fn check_header_value(field: &'static str, value: &str) -> Result<(), InvalidEnd
         return Ok(());
     }
     let max = limits::HEADER_VALUE_BYTES_MAX;
-    Err(invalid(
-        field,
-        format!("a value must be up to {max} visible ASCII characters"),
-    ))
+    Err(invalid(field, format!("a value must be up to {max} visible ASCII characters")))
 }
 
 fn check(endpoint: &Endpoint, policy: EndpointPolicy) -> Result<(), InvalidEndpoint> {
@@ -333,11 +297,7 @@ fn check(endpoint: &Endpoint, policy: EndpointPolicy) -> Result<(), InvalidEndpo
             return Err(InvalidEndpoint::HttpNotAllowed);
         }
     }
-    if endpoint
-        .name
-        .as_ref()
-        .is_some_and(|name| name.chars().count() > limits::NAME_CHARS_MAX)
-    {
+    if endpoint.name.as_ref().is_some_and(|name| name.chars().count() > limits::NAME_CHARS_MAX) {
         let why = format!("expected at most {} characters", limits::NAME_CHARS_MAX);
         return Err(invalid("name", why));
     }
@@ -346,10 +306,7 @@ fn check(endpoint: &Endpoint, policy: EndpointPolicy) -> Result<(), InvalidEndpo
         return Err(invalid("events", why));
     }
     if !(limits::TIMEOUT_MIN..=limits::TIMEOUT_MAX).contains(&settings.timeout) {
-        let (min, max) = (
-            duration_text(limits::TIMEOUT_MIN),
-            duration_text(limits::TIMEOUT_MAX),
-        );
+        let (min, max) = (duration_text(limits::TIMEOUT_MIN), duration_text(limits::TIMEOUT_MAX));
         return Err(invalid("timeout", format!("expected {min} to {max}")));
     }
     if !(1..=limits::IN_FLIGHT_MAX).contains(&settings.max_in_flight) {
@@ -374,10 +331,7 @@ fn check_own_headers(settings: &Settings) -> Result<(), InvalidEndpoint> {
         ("idempotency_header", settings.idempotency_header.as_ref()),
     ];
     let mut seen: Vec<&HeaderName> = settings.headers.iter().map(|(name, _)| name).collect();
-    for (field, name) in own
-        .into_iter()
-        .filter_map(|(field, name)| Some((field, name?)))
-    {
+    for (field, name) in own.into_iter().filter_map(|(field, name)| Some((field, name?))) {
         refuse_reserved(field, name)?;
         if seen.contains(&name) {
             return Err(invalid(field, format!("{:?} is set twice", name.as_str())));

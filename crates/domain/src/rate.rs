@@ -59,11 +59,7 @@ impl FromStr for Rate {
             "h" => Per::Hour,
             _ => return Err(invalid()),
         };
-        if (1..=1_000_000).contains(&count) {
-            Ok(Self { count, per })
-        } else {
-            Err(invalid())
-        }
+        if (1..=1_000_000).contains(&count) { Ok(Self { count, per }) } else { Err(invalid()) }
     }
 }
 

@@ -79,20 +79,14 @@ mod tests {
         let schedule = RetrySchedule::try_from(vec!["5s".to_owned(), "5m".to_owned()]).unwrap();
         let first = AttemptNumber::FIRST;
         assert_eq!(schedule.wait_after(first), Some(Duration::from_secs(5)));
-        assert_eq!(
-            schedule.wait_after(first.next()),
-            Some(Duration::from_mins(5))
-        );
+        assert_eq!(schedule.wait_after(first.next()), Some(Duration::from_mins(5)));
         assert_eq!(schedule.wait_after(first.next().next()), None);
     }
 
     #[test]
     fn refused_with_the_range() {
         let error = RetrySchedule::try_from(vec!["73h".to_owned()]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "retry wait 73h is out of range: expected 1s to 3d"
-        );
+        assert_eq!(error.to_string(), "retry wait 73h is out of range: expected 1s to 3d");
         assert!(RetrySchedule::try_from(vec!["0s".to_owned()]).is_err());
         assert!(RetrySchedule::try_from(vec!["soon".to_owned()]).is_err());
         assert!(RetrySchedule::try_from(vec!["5s".to_owned(); 31]).is_err());

@@ -84,11 +84,7 @@ mod tests {
     #[track_caller]
     fn check(pattern: &str, event_type: &str, expected: bool) {
         let pattern: Subscription = pattern.parse().unwrap();
-        assert_eq!(
-            pattern.matches(&event_type.parse().unwrap()),
-            expected,
-            "{pattern}"
-        );
+        assert_eq!(pattern.matches(&event_type.parse().unwrap()), expected, "{pattern}");
     }
 
     #[test]

@@ -68,11 +68,7 @@ impl FromStr for Timestamp {
         let invalid = || InvalidTimestamp(crate::limits::cut(text, 80).to_owned());
         let time: jiff::Timestamp = text.parse().map_err(|_| invalid())?;
         let unix_ms = time.as_millisecond();
-        if (0..=UNIX_MS_MAX).contains(&unix_ms) {
-            Ok(Self(unix_ms))
-        } else {
-            Err(invalid())
-        }
+        if (0..=UNIX_MS_MAX).contains(&unix_ms) { Ok(Self(unix_ms)) } else { Err(invalid()) }
     }
 }
 
@@ -111,14 +107,8 @@ mod tests {
     fn written_with_milliseconds_in_utc() {
         let time: Timestamp = "2026-02-19T15:32:00+01:00".parse().unwrap();
         assert_eq!(time.to_string(), "2026-02-19T14:32:00.000Z");
-        assert_eq!(
-            Timestamp::from_unix_ms(1_500).to_string(),
-            "1970-01-01T00:00:01.500Z"
-        );
-        assert_eq!(
-            Timestamp::from_unix_ms(i64::MAX).to_string(),
-            "9999-12-30T22:00:00.000Z"
-        );
+        assert_eq!(Timestamp::from_unix_ms(1_500).to_string(), "1970-01-01T00:00:01.500Z");
+        assert_eq!(Timestamp::from_unix_ms(i64::MAX).to_string(), "9999-12-30T22:00:00.000Z");
     }
 
     #[test]

@@ -88,11 +88,7 @@ mod tests {
 
     #[test]
     fn only_what_can_be_sent_to() {
-        assert!(
-            "https://example.com/hook?a=1"
-                .parse::<EndpointUrl>()
-                .is_ok()
-        );
+        assert!("https://example.com/hook?a=1".parse::<EndpointUrl>().is_ok());
         for bad in [
             "",
             "example.com",

@@ -17,22 +17,14 @@ use hookfleet_producer::{Producer, ProducerMetrics, PublishError};
 use hookfleet_store::Sealer;
 use serde_json::value::to_raw_value;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a program's outermost layer reads the clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "a program's outermost layer reads the clock")]
 fn now() -> Timestamp {
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_unix_ms(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Once, when the service starts: connections are kept, and come back by themselves.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a program's outermost layer reads its settings"
-)]
+#[expect(clippy::disallowed_methods, reason = "a program's outermost layer reads its settings")]
 async fn connect() -> Result<(Arc<RabbitQueue>, Producer), Box<dyn Error>> {
     let clock: Arc<dyn Clock> = Arc::new(now);
     let queue = RabbitOptions {
@@ -46,10 +38,7 @@ async fn connect() -> Result<(Arc<RabbitQueue>, Producer), Box<dyn Error>> {
     let store = RedisOptions::new(Secret::new(var("HOOKFLEET_REDIS_URL")?), sealer);
     let store = Arc::new(RedisStore::connect(store).await?);
     let metrics = ProducerMetrics::register(&prometheus::Registry::new())?;
-    Ok((
-        Arc::clone(&queue),
-        Producer::new(queue, store, clock, metrics),
-    ))
+    Ok((Arc::clone(&queue), Producer::new(queue, store, clock, metrics)))
 }
 
 fn post_published(post: u32) -> Result<Draft, Box<dyn Error>> {
@@ -61,9 +50,7 @@ fn post_published(post: u32) -> Result<Draft, Box<dyn Error>> {
         // The same post published again, also after a crash of this service, is the same event.
         idempotency_key: Some(format!("post-{post}").parse()?),
         trace: None,
-        data: Arc::from(to_raw_value(
-            &serde_json::json!({"id": post, "title": "Hello"}),
-        )?),
+        data: Arc::from(to_raw_value(&serde_json::json!({"id": post, "title": "Hello"}))?),
     })
 }
 
@@ -87,15 +74,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("event {}, duplicate: {}", published.id, published.duplicate);
 
     // Many at once, pipelined.
-    let drafts = (1..=1000)
-        .map(post_published)
-        .collect::<Result<Vec<_>, _>>()?;
+    let drafts = (1..=1000).map(post_published).collect::<Result<Vec<_>, _>>()?;
     let results = producer.publish_batch(drafts).await;
-    println!(
-        "{} of {} are durable",
-        results.iter().flatten().count(),
-        results.len()
-    );
+    println!("{} of {} are durable", results.iter().flatten().count(), results.len());
     queue.close().await;
     Ok(())
 }

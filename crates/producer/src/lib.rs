@@ -89,12 +89,7 @@ impl Producer {
         clock: Arc<dyn Clock>,
         metrics: ProducerMetrics,
     ) -> Self {
-        Self {
-            queue,
-            store,
-            clock,
-            metrics,
-        }
+        Self { queue, store, clock, metrics }
     }
 
     /// Publishes one event. Not cancel-safe: a dropped call may have published it.
@@ -107,11 +102,7 @@ impl Producer {
     /// Publishes many, pipelined; the results stand in the order of the drafts.
     pub async fn publish_batch(&self, drafts: Vec<Draft>) -> Vec<Result<Published, PublishError>> {
         let publish = |draft| self.publish(draft);
-        stream::iter(drafts)
-            .map(publish)
-            .buffered(BATCH_IN_FLIGHT)
-            .collect()
-            .await
+        stream::iter(drafts).map(publish).buffered(BATCH_IN_FLIGHT).collect().await
     }
 
     async fn try_publish(&self, draft: Draft) -> Result<Published, PublishError> {
@@ -121,28 +112,19 @@ impl Producer {
         let Some(key) = draft.idempotency_key.clone() else {
             let event = draft.accept(candidate, now);
             self.make_durable(&event).await?;
-            return Ok(Published {
-                id: event.id,
-                duplicate: false,
-            });
+            return Ok(Published { id: event.id, duplicate: false });
         };
         let tenant = draft.tenant.clone();
         let id = match self.store.claim_key(&tenant, &key, &candidate).await? {
             Claim::Published(id) => {
-                return Ok(Published {
-                    id,
-                    duplicate: true,
-                });
+                return Ok(Published { id, duplicate: true });
             }
             Claim::Publish(id) => id,
         };
         let event = draft.accept(id, now);
         self.make_durable(&event).await?;
         let first = self.store.confirm_key(&tenant, &key, &event.id).await?;
-        Ok(Published {
-            id: event.id,
-            duplicate: !first,
-        })
+        Ok(Published { id: event.id, duplicate: !first })
     }
 
     /// Remembers the event before it is published: whoever has its id can ask for it at once.

@@ -23,12 +23,8 @@ impl ProducerMetrics {
 
     pub(crate) fn count(&self, result: &Result<Published, PublishError>) {
         let outcome = match result {
-            Ok(Published {
-                duplicate: false, ..
-            }) => "accepted",
-            Ok(Published {
-                duplicate: true, ..
-            }) => "duplicate",
+            Ok(Published { duplicate: false, .. }) => "accepted",
+            Ok(Published { duplicate: true, .. }) => "duplicate",
             Err(PublishError::Invalid(_)) => "invalid",
             Err(PublishError::Busy(_)) => "busy",
             Err(PublishError::Unavailable(_)) => "unavailable",

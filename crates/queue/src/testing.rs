@@ -54,10 +54,7 @@ async fn begin(queue: &dyn Queue) -> Box<dyn Leases> {
 }
 
 async fn next(leases: &mut Box<dyn Leases>) -> Lease {
-    timeout(SOON, leases.next())
-        .await
-        .expect("a message comes")
-        .expect("a lease")
+    timeout(SOON, leases.next()).await.expect("a message comes").expect("a lease")
 }
 
 async fn settle(lease: Lease) {
@@ -69,10 +66,7 @@ async fn publish(queue: &dyn Queue, message: Outgoing<'_>) {
 }
 
 async fn nothing_comes(leases: &mut Box<dyn Leases>) {
-    assert!(
-        timeout(NEVER, leases.next()).await.is_err(),
-        "something came"
-    );
+    assert!(timeout(NEVER, leases.next()).await.is_err(), "something came");
 }
 
 fn event_id(message: &Message) -> Option<EventId> {
@@ -88,46 +82,26 @@ pub async fn messages_come_as_they_went(queue: &dyn Queue) {
     let mut leases = begin(queue).await;
     publish(queue, Outgoing::Event(&event(1))).await;
     let lease = next(&mut leases).await;
-    let Message::Event(came) = &lease.message else {
-        panic!("{lease:?}")
-    };
+    let Message::Event(came) = &lease.message else { panic!("{lease:?}") };
     assert_eq!(wire::encode_event(came), wire::encode_event(&event(1)));
     assert_eq!(came.idempotency_key, "key-1".parse::<IdempotencyKey>().ok());
-    assert_eq!(
-        (&came.trace, came.accepted_at),
-        (&event(1).trace, event(1).accepted_at)
-    );
+    assert_eq!((&came.trace, came.accepted_at), (&event(1).trace, event(1).accepted_at));
     assert_eq!(lease.redeliveries, 0);
     settle(lease).await;
 
     publish(queue, Outgoing::Delivery(&delivery(2), Delay::NONE)).await;
     let lease = next(&mut leases).await;
-    let Message::Delivery(came) = &lease.message else {
-        panic!("{lease:?}")
-    };
-    assert_eq!(
-        wire::encode_delivery(came),
-        wire::encode_delivery(&delivery(2))
-    );
+    let Message::Delivery(came) = &lease.message else { panic!("{lease:?}") };
+    assert_eq!(wire::encode_delivery(came), wire::encode_delivery(&delivery(2)));
     settle(lease).await;
 
     let bytes = b"no event".to_vec();
     let (idempotency_key, trace) = (event(3).idempotency_key, event(3).trace);
-    let raw = RawMessage {
-        bytes,
-        error: String::new(),
-        idempotency_key,
-        trace,
-    };
+    let raw = RawMessage { bytes, error: String::new(), idempotency_key, trace };
     publish(queue, Outgoing::Raw(&raw)).await;
     let lease = next(&mut leases).await;
-    let Message::Malformed(came) = &lease.message else {
-        panic!("{lease:?}")
-    };
-    assert_eq!(
-        (&came.bytes, &came.idempotency_key),
-        (&raw.bytes, &raw.idempotency_key)
-    );
+    let Message::Malformed(came) = &lease.message else { panic!("{lease:?}") };
+    assert_eq!((&came.bytes, &came.idempotency_key), (&raw.bytes, &raw.idempotency_key));
     assert_eq!(came.trace, raw.trace);
     settle(lease).await;
     nothing_comes(&mut leases).await;
@@ -170,11 +144,7 @@ pub async fn leasing_is_bounded(queue: &dyn Queue) {
     settle_some(PREFETCH - 1).await;
     ids.sort();
     ids.dedup();
-    assert_eq!(
-        ids.len(),
-        count as usize,
-        "each message is in one pair of hands"
-    );
+    assert_eq!(ids.len(), count as usize, "each message is in one pair of hands");
     // A lease outlives the intake that it came from.
     settle(held).await;
     nothing_comes(&mut second).await;
@@ -195,11 +165,7 @@ pub async fn delays_are_kept(queue: &dyn Queue) {
         assert_eq!(event_id(&lease.message), Some(event(seconds).id));
         // A broker may count milliseconds from the beginning of the present one.
         let earliest = Duration::from_millis(u64::from(seconds) * 1000 - 20);
-        assert!(
-            begun.elapsed() >= earliest,
-            "{seconds} s were {:?}",
-            begun.elapsed()
-        );
+        assert!(begun.elapsed() >= earliest, "{seconds} s were {:?}", begun.elapsed());
         settle(lease).await;
     }
     nothing_comes(&mut leases).await;
@@ -209,10 +175,8 @@ pub async fn delays_are_kept(queue: &dyn Queue) {
 async fn seen(queue: &dyn Queue, settled: bool) -> Vec<(DeadLetter, Option<Receipt>)> {
     let mut pass = queue.pass().await.expect("a pass");
     let mut letters = Vec::new();
-    while let Some((letter, receipt)) = timeout(SOON, pass.next())
-        .await
-        .expect("the pass goes on")
-        .expect("a letter")
+    while let Some((letter, receipt)) =
+        timeout(SOON, pass.next()).await.expect("the pass goes on").expect("a letter")
     {
         if settled {
             receipt.settle().await.expect("settled");
@@ -231,10 +195,7 @@ pub async fn passes_see_everything_once(queue: &dyn Queue) {
     }
     let unsettled = seen(queue, false).await;
     let ids = |letters: &[(DeadLetter, Option<Receipt>)]| {
-        let mut ids: Vec<_> = letters
-            .iter()
-            .map(|(letter, _)| letter.id.to_string())
-            .collect();
+        let mut ids: Vec<_> = letters.iter().map(|(letter, _)| letter.id.to_string()).collect();
         ids.sort();
         ids
     };
@@ -245,16 +206,11 @@ pub async fn passes_see_everything_once(queue: &dyn Queue) {
     // What is put back during the pass, or comes new, is not its business.
     let mut pass = queue.pass().await.expect("a pass");
     let second = queue.pass().await.err();
-    assert!(
-        matches!(second, Some(QueueError::PassBusy)),
-        "one at a time: {second:?}"
-    );
+    assert!(matches!(second, Some(QueueError::PassBusy)), "one at a time: {second:?}");
     publish(queue, Outgoing::DeadLetter(&letter(9))).await;
     let mut count = 0;
-    while let Some((letter, receipt)) = timeout(SOON, pass.next())
-        .await
-        .expect("the pass goes on")
-        .expect("a letter")
+    while let Some((letter, receipt)) =
+        timeout(SOON, pass.next()).await.expect("the pass goes on").expect("a letter")
     {
         publish(queue, Outgoing::DeadLetter(&letter)).await;
         receipt.settle().await.expect("settled");
@@ -274,9 +230,5 @@ async fn until_free(queue: &dyn Queue) -> Vec<DeadLetter> {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     tokio::time::sleep(NEVER).await;
-    seen(queue, true)
-        .await
-        .into_iter()
-        .map(|(letter, _)| letter)
-        .collect()
+    seen(queue, true).await.into_iter().map(|(letter, _)| letter).collect()
 }

@@ -161,12 +161,7 @@ pub fn decode_delivery(bytes: Vec<u8>) -> Message {
         Ok(body) => unknown_version(body.v),
         Err(error) => limits::cut(&error.to_string(), limits::ERROR_BYTES_MAX).to_owned(),
     };
-    Message::Malformed(RawMessage {
-        bytes,
-        error,
-        idempotency_key: None,
-        trace: None,
-    })
+    Message::Malformed(RawMessage { bytes, error, idempotency_key: None, trace: None })
 }
 
 /// The body of a dead letter.
@@ -183,12 +178,7 @@ pub fn encode_dead_letter(letter: &DeadLetter) -> Vec<u8> {
     match &letter.remains {
         Remains::Delivery(delivery) => body.delivery = Some(DeliveryBody::of(delivery)),
         Remains::Event(event) => body.event = Some(CarriedEvent::of(event)),
-        Remains::Raw {
-            bytes,
-            error,
-            idempotency_key,
-            trace,
-        } => {
+        Remains::Raw { bytes, error, idempotency_key, trace } => {
             body.raw = Some(RawBody {
                 bytes: BASE64.encode(bytes),
                 error: error.clone(),
@@ -216,35 +206,23 @@ pub fn decode_dead_letter(bytes: &[u8]) -> Result<DeadLetter, UnreadableLetter> 
         (Some(delivery), None, None) => Remains::Delivery(delivery.read()),
         (None, Some(event), None) => Remains::Event(Arc::new(event.read())),
         (None, None, Some(raw)) => Remains::Raw {
-            bytes: BASE64
-                .decode(&raw.bytes)
-                .map_err(|error| unreadable(&error))?,
+            bytes: BASE64.decode(&raw.bytes).map_err(|error| unreadable(&error))?,
             error: raw.error,
             idempotency_key: raw.idempotency_key,
             trace: raw.trace,
         },
         _ => {
-            return Err(UnreadableLetter(
-                "expected one of delivery, event, raw".to_owned(),
-            ));
+            return Err(UnreadableLetter("expected one of delivery, event, raw".to_owned()));
         }
     };
-    Ok(DeadLetter {
-        id: body.id,
-        reason: body.reason,
-        died_at: body.died_at,
-        remains,
-    })
+    Ok(DeadLetter { id: body.id, reason: body.reason, died_at: body.died_at, remains })
 }
 
 fn unknown_version(version: u8) -> String {
     format!("its version is {version}: expected {VERSION}")
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "the types above have string keys and no fallible parts"
-)]
+#[expect(clippy::expect_used, reason = "the types above have string keys and no fallible parts")]
 fn json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("bodies are always JSON")
 }

@@ -90,18 +90,8 @@ mod tests {
     #[test]
     fn keys() {
         assert!(Key::standard(&Key::standard_text(&[7; 32])).is_ok());
-        for bad in [
-            "",
-            "whsec_",
-            "whsec_?",
-            "whsec_AAAA",
-            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-        ] {
-            assert_eq!(
-                Key::standard(bad).err(),
-                Some(KeyError::NotStandard),
-                "{bad:?}"
-            );
+        for bad in ["", "whsec_", "whsec_?", "whsec_AAAA", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"] {
+            assert_eq!(Key::standard(bad).err(), Some(KeyError::NotStandard), "{bad:?}");
         }
         for (bytes, good) in [(23, false), (24, true), (64, true), (65, false)] {
             let text = format!("{PREFIX}{}", BASE64.encode(vec![7; bytes]));

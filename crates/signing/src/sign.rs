@@ -48,10 +48,7 @@ pub fn sign_standard(keys: &[Key], id: &str, timestamp_unix_s: i64, body: &[u8])
             header.push(' ');
         }
         header.push_str("v1,");
-        BASE64.encode_string(
-            standard_mac(key, id, &timestamp, body).as_bytes(),
-            &mut header,
-        );
+        BASE64.encode_string(standard_mac(key, id, &timestamp, body).as_bytes(), &mut header);
     }
     header
 }

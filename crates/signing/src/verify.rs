@@ -66,10 +66,7 @@ pub fn verify_standard(
     if received.id.is_empty() || received.id.contains('.') {
         return Err(VerifyError::Malformed);
     }
-    let timestamp: i64 = received
-        .timestamp
-        .parse()
-        .map_err(|_| VerifyError::Malformed)?;
+    let timestamp: i64 = received.timestamp.parse().map_err(|_| VerifyError::Malformed)?;
     let allowed = i64::from(tolerance.seconds);
     if timestamp < tolerance.now_unix_s.saturating_sub(allowed) {
         return Err(VerifyError::TimestampTooOld);
@@ -89,11 +86,7 @@ pub fn verify_standard(
             return Ok(());
         }
     }
-    Err(if known_version {
-        VerifyError::Mismatch
-    } else {
-        VerifyError::Malformed
-    })
+    Err(if known_version { VerifyError::Mismatch } else { VerifyError::Malformed })
 }
 
 /// Verifies lower-case hex over the body.
@@ -101,11 +94,7 @@ pub fn verify_standard(
 /// # Errors
 /// [`VerifyError::Mismatch`], whatever else the header holds.
 pub fn verify_hex(key: &Key, header: &str, body: &[u8]) -> Result<(), VerifyError> {
-    if equal(&sign_hex(key, body), header) {
-        Ok(())
-    } else {
-        Err(VerifyError::Mismatch)
-    }
+    if equal(&sign_hex(key, body), header) { Ok(()) } else { Err(VerifyError::Mismatch) }
 }
 
 /// Verifies `sha256=` and lower-case hex over the body.
@@ -113,9 +102,7 @@ pub fn verify_hex(key: &Key, header: &str, body: &[u8]) -> Result<(), VerifyErro
 /// # Errors
 /// [`VerifyError::Malformed`] without the prefix, [`VerifyError::Mismatch`].
 pub fn verify_sha256_hex(key: &Key, header: &str, body: &[u8]) -> Result<(), VerifyError> {
-    let header = header
-        .strip_prefix("sha256=")
-        .ok_or(VerifyError::Malformed)?;
+    let header = header.strip_prefix("sha256=").ok_or(VerifyError::Malformed)?;
     verify_hex(key, header, body)
 }
 

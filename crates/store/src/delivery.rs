@@ -86,15 +86,9 @@ impl Stage {
 
     /// The stage of that name.
     pub fn from_label(label: &str) -> Option<Self> {
-        [
-            Self::Pending,
-            Self::Delivered,
-            Self::Retrying,
-            Self::Dead,
-            Self::Discarded,
-        ]
-        .into_iter()
-        .find(|stage| stage.label() == label)
+        [Self::Pending, Self::Delivered, Self::Retrying, Self::Dead, Self::Discarded]
+            .into_iter()
+            .find(|stage| stage.label() == label)
     }
 }
 

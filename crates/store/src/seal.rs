@@ -40,10 +40,7 @@ impl Sealer {
     pub fn seal(&self, record: &str, secret: &Secret) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0_u8; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| SealError::NoRandomness)?;
-        let payload = Payload {
-            msg: secret.expose().as_bytes(),
-            aad: record.as_bytes(),
-        };
+        let payload = Payload { msg: secret.expose().as_bytes(), aad: record.as_bytes() };
         let sealed = self.0.encrypt(&XNonce::from(nonce), payload);
         let sealed = sealed.map_err(|_| SealError::WrongKey)?;
         Ok([nonce.as_slice(), &sealed].concat())
@@ -53,10 +50,7 @@ impl Sealer {
     pub fn open(&self, record: &str, sealed: &[u8]) -> Result<Secret, SealError> {
         let (nonce, sealed) = sealed.split_first_chunk().ok_or(SealError::WrongKey)?;
         let nonce: &[u8; NONCE_BYTES] = nonce;
-        let payload = Payload {
-            msg: sealed,
-            aad: record.as_bytes(),
-        };
+        let payload = Payload { msg: sealed, aad: record.as_bytes() };
         let bytes = self.0.decrypt(&XNonce::from(*nonce), payload);
         let bytes = Zeroizing::new(bytes.map_err(|_| SealError::WrongKey)?);
         let text = str::from_utf8(&bytes).map_err(|_| SealError::WrongKey)?;
@@ -84,18 +78,9 @@ mod tests {
         let sealed = sealer("1").seal("ep_1/secret", &secret).unwrap();
         assert!(!sealed.windows(4).any(|window| window == b"hush"));
         assert_eq!(sealer("1").open("ep_1/secret", &sealed), Ok(secret));
-        assert_eq!(
-            sealer("2").open("ep_1/secret", &sealed),
-            Err(SealError::WrongKey)
-        );
-        assert_eq!(
-            sealer("1").open("ep_2/secret", &sealed),
-            Err(SealError::WrongKey)
-        );
-        assert_eq!(
-            sealer("1").open("ep_1/secret", b"short"),
-            Err(SealError::WrongKey)
-        );
+        assert_eq!(sealer("2").open("ep_1/secret", &sealed), Err(SealError::WrongKey));
+        assert_eq!(sealer("1").open("ep_2/secret", &sealed), Err(SealError::WrongKey));
+        assert_eq!(sealer("1").open("ep_1/secret", b"short"), Err(SealError::WrongKey));
     }
 
     #[test]

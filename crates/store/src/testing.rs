@@ -106,13 +106,8 @@ impl<'a> Scene<'a> {
             "auth":{"type":"header","name":"X-API-Key","token":"hush-token"}}"#;
         let patch: EndpointPatch = serde_json::from_str(patch).expect("it is a patch");
         let policy = EndpointPolicy { allow_http: false };
-        let endpoint = patch.create(self.tenant(), T0, policy, |_| {
-            unreachable!("it has a secret")
-        });
-        Endpoint {
-            id: self.id(name),
-            ..endpoint.expect("it is a valid endpoint")
-        }
+        let endpoint = patch.create(self.tenant(), T0, policy, |_| unreachable!("it has a secret"));
+        Endpoint { id: self.id(name), ..endpoint.expect("it is a valid endpoint") }
     }
 }
 

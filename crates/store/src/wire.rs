@@ -55,39 +55,25 @@ struct StoredRetired {
 
 /// Writes an endpoint, secrets sealed.
 pub fn encode_endpoint(sealer: &Sealer, endpoint: &Endpoint) -> Result<Vec<u8>, StoreError> {
-    let unwritable = |why: String| StoreError::Corrupt {
-        key: endpoint.id.to_string(),
-        why,
-    };
+    let unwritable = |why: String| StoreError::Corrupt { key: endpoint.id.to_string(), why };
     let seal = |field: &str, secret: &Secret| {
         let bytes = sealer.seal(&record_name(&endpoint.id, field), secret);
-        bytes
-            .map(|bytes| BASE64.encode(bytes))
-            .map_err(|error| unwritable(error.to_string()))
+        bytes.map(|bytes| BASE64.encode(bytes)).map_err(|error| unwritable(error.to_string()))
     };
     let auth = match &endpoint.auth {
         Auth::None => None,
-        Auth::Header { name, token } => Some(StoredAuth {
-            header: Some(name.clone()),
-            token: seal("auth", token)?,
-        }),
-        Auth::Query { token } => Some(StoredAuth {
-            header: None,
-            token: seal("auth", token)?,
-        }),
+        Auth::Header { name, token } => {
+            Some(StoredAuth { header: Some(name.clone()), token: seal("auth", token)? })
+        }
+        Auth::Query { token } => Some(StoredAuth { header: None, token: seal("auth", token)? }),
     };
     let retired_secret = match &endpoint.retired_secret {
         None => None,
-        Some(retired) => Some(StoredRetired {
-            secret: seal("secret", &retired.secret)?,
-            until: retired.until,
-        }),
+        Some(retired) => {
+            Some(StoredRetired { secret: seal("secret", &retired.secret)?, until: retired.until })
+        }
     };
-    let secret = endpoint
-        .secret
-        .as_ref()
-        .map(|secret| seal("secret", secret))
-        .transpose()?;
+    let secret = endpoint.secret.as_ref().map(|secret| seal("secret", secret)).transpose()?;
     let stored = StoredEndpoint {
         id: endpoint.id.clone(),
         tenant: endpoint.tenant.clone(),
@@ -111,52 +97,30 @@ pub fn encode_endpoint(sealer: &Sealer, endpoint: &Endpoint) -> Result<Vec<u8>, 
 
 /// Reads an endpoint and opens its secrets. `key` names the record in errors.
 pub fn decode_endpoint(sealer: &Sealer, key: &str, bytes: &[u8]) -> Result<Endpoint, StoreError> {
-    let corrupt = |why: String| StoreError::Corrupt {
-        key: key.to_owned(),
-        why,
-    };
+    let corrupt = |why: String| StoreError::Corrupt { key: key.to_owned(), why };
     let stored: StoredEndpoint =
         serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
     let open = |field: &str, sealed: &str| {
-        let bytes = BASE64
-            .decode(sealed)
-            .map_err(|error| corrupt(error.to_string()))?;
+        let bytes = BASE64.decode(sealed).map_err(|error| corrupt(error.to_string()))?;
         let opened = sealer.open(&record_name(&stored.id, field), &bytes);
         opened.map_err(|error| corrupt(error.to_string()))
     };
     let auth = match &stored.auth {
         None => Auth::None,
-        Some(StoredAuth {
-            header: Some(name),
-            token,
-        }) => Auth::Header {
-            name: name.clone(),
-            token: open("auth", token)?,
-        },
-        Some(StoredAuth {
-            header: None,
-            token,
-        }) => Auth::Query {
-            token: open("auth", token)?,
-        },
+        Some(StoredAuth { header: Some(name), token }) => {
+            Auth::Header { name: name.clone(), token: open("auth", token)? }
+        }
+        Some(StoredAuth { header: None, token }) => Auth::Query { token: open("auth", token)? },
     };
     let retired_secret = match &stored.retired_secret {
         None => None,
-        Some(retired) => Some(RetiredSecret {
-            secret: open("secret", &retired.secret)?,
-            until: retired.until,
-        }),
+        Some(retired) => {
+            Some(RetiredSecret { secret: open("secret", &retired.secret)?, until: retired.until })
+        }
     };
-    let secret = stored
-        .secret
-        .as_deref()
-        .map(|sealed| open("secret", sealed))
-        .transpose()?;
+    let secret = stored.secret.as_deref().map(|sealed| open("secret", sealed)).transpose()?;
     Ok(Endpoint {
-        url: stored
-            .url
-            .parse()
-            .map_err(|_| corrupt("its url is invalid".to_owned()))?,
+        url: stored.url.parse().map_err(|_| corrupt("its url is invalid".to_owned()))?,
         id: stored.id,
         tenant: stored.tenant,
         project: stored.project,
@@ -195,13 +159,9 @@ mod tests {
         .unwrap();
         let now = Timestamp::from_unix_ms(1);
         let policy = EndpointPolicy { allow_http: false };
-        let mut endpoint = patch
-            .create("acme".parse().unwrap(), now, policy, |_| unreachable!())
-            .unwrap();
-        endpoint.retired_secret = Some(RetiredSecret {
-            secret: Secret::new("hush-3"),
-            until: now,
-        });
+        let mut endpoint =
+            patch.create("acme".parse().unwrap(), now, policy, |_| unreachable!()).unwrap();
+        endpoint.retired_secret = Some(RetiredSecret { secret: Secret::new("hush-3"), until: now });
 
         let bytes = encode_endpoint(&sealer, &endpoint).unwrap();
         assert!(!String::from_utf8_lossy(&bytes).contains("hush"));
@@ -214,9 +174,6 @@ mod tests {
 
         let other = Sealer::new(&Secret::new("2".repeat(64))).unwrap();
         let error = decode_endpoint(&other, "k", &bytes).unwrap_err();
-        assert!(
-            error.to_string().contains("HOOKFLEET_MASTER_KEY"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("HOOKFLEET_MASTER_KEY"), "{error}");
     }
 }

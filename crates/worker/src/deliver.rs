@@ -39,9 +39,7 @@ impl Worker {
         let targets = self.remembered("looking up an endpoint", load).await?;
         let target = targets.get(&delivery.endpoint);
         let now = self.clock.now();
-        let timeout = target.map_or(limits::TIMEOUT_MIN, |target| {
-            target.endpoint.settings.timeout
-        });
+        let timeout = target.map_or(limits::TIMEOUT_MIN, |target| target.endpoint.settings.timeout);
         let entry = [Entry {
             event: delivery.event.id.clone(),
             endpoint: delivery.endpoint.clone(),
@@ -50,9 +48,8 @@ impl Worker {
             owner: self.id.clone(),
             lease_until: now.after(timeout + limits::LEASE_MARGIN),
         }];
-        let passages = self
-            .remembered("passing the gate", || self.store.enter(&entry, now))
-            .await?;
+        let passages =
+            self.remembered("passing the gate", || self.store.enter(&entry, now)).await?;
         match passages.first() {
             Some(Passage::Go) => {}
             Some(Passage::Skip) | None => {
@@ -65,13 +62,9 @@ impl Worker {
             }
         }
         match target {
-            None => {
-                self.give_up(delivery, DeadLetterReason::EndpointDeleted)
-                    .await
-            }
+            None => self.give_up(delivery, DeadLetterReason::EndpointDeleted).await,
             Some(target) if !target.endpoint.active => {
-                self.give_up(delivery, DeadLetterReason::EndpointInactive)
-                    .await
+                self.give_up(delivery, DeadLetterReason::EndpointInactive).await
             }
             Some(target) => self.attempt(delivery, target).await,
         }
@@ -85,8 +78,7 @@ impl Worker {
         now: Timestamp,
     ) -> Result<(), GiveBack> {
         let message = Outgoing::Delivery(delivery, Delay::exactly(until.since(now)));
-        self.confirmed("deferring a delivery", || self.queue.publish(message))
-            .await
+        self.confirmed("deferring a delivery", || self.queue.publish(message)).await
     }
 
     async fn attempt(&self, delivery: Delivery, target: &Target) -> Result<(), GiveBack> {
@@ -96,10 +88,7 @@ impl Worker {
         let exchange = self.sender.send(target, &delivery.event, at).await;
         let took = begun.elapsed();
         self.metrics.attempt_ended(&exchange.outcome, took);
-        let Exchange {
-            outcome,
-            response_body,
-        } = exchange;
+        let Exchange { outcome, response_body } = exchange;
         let summary = AttemptSummary {
             attempt: delivery.attempt,
             at,

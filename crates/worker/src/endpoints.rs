@@ -37,19 +37,10 @@ pub struct Targets {
 
 impl Targets {
     fn new(endpoints: Vec<Endpoint>) -> Self {
-        let ids = endpoints
-            .iter()
-            .enumerate()
-            .map(|(n, endpoint)| (endpoint.id.clone(), n));
+        let ids = endpoints.iter().enumerate().map(|(n, endpoint)| (endpoint.id.clone(), n));
         let by_id = ids.collect();
-        let ready = |endpoint: Endpoint| Target {
-            signer: Signer::new(&endpoint),
-            endpoint,
-        };
-        Self {
-            by_id,
-            all: endpoints.into_iter().map(ready).collect(),
-        }
+        let ready = |endpoint: Endpoint| Target { signer: Signer::new(&endpoint), endpoint };
+        Self { by_id, all: endpoints.into_iter().map(ready).collect() }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Target> {
@@ -74,22 +65,13 @@ struct Slot {
 
 impl EndpointCache {
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self {
-            store,
-            tenants: Mutex::default(),
-        }
+        Self { store, tenants: Mutex::default() }
     }
 
     /// A tenant's endpoints. Many callers at once share one look-up.
     pub async fn of(&self, tenant: &TenantId) -> Result<Arc<Targets>, StoreError> {
         let slot = self.slot(tenant);
-        let load = || async {
-            self.store
-                .endpoints(tenant)
-                .await
-                .map(Targets::new)
-                .map(Arc::new)
-        };
+        let load = || async { self.store.endpoints(tenant).await.map(Targets::new).map(Arc::new) };
         slot.targets.get_or_try_init(load).await.cloned()
     }
 
@@ -111,19 +93,13 @@ impl EndpointCache {
 
     fn slot(&self, tenant: &TenantId) -> Arc<Slot> {
         let mut tenants = self.tenants();
-        if let Some(slot) = tenants
-            .get(tenant)
-            .filter(|slot| slot.begun.elapsed() < TIME_TO_LIVE)
-        {
+        if let Some(slot) = tenants.get(tenant).filter(|slot| slot.begun.elapsed() < TIME_TO_LIVE) {
             return Arc::clone(slot);
         }
         if tenants.len() >= TENANTS_MAX {
             tenants.clear();
         }
-        let slot = Arc::new(Slot {
-            begun: Instant::now(),
-            targets: OnceCell::new(),
-        });
+        let slot = Arc::new(Slot { begun: Instant::now(), targets: OnceCell::new() });
         tenants.insert(tenant.clone(), Arc::clone(&slot));
         slot
     }

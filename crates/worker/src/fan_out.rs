@@ -24,9 +24,7 @@ impl Worker {
     ) -> Result<(), GiveBack> {
         let load = || self.endpoints.of(&event.tenant);
         let targets = self.remembered("looking up endpoints", load).await?;
-        let wanting = targets
-            .iter()
-            .filter(|target| target.endpoint.wants(&event));
+        let wanting = targets.iter().filter(|target| target.endpoint.wants(&event));
         let ids: Vec<EndpointId> = wanting.map(|target| target.endpoint.id.clone()).collect();
         let remember = || self.store.remember_event(&event, Some(&ids));
         self.remembered("remembering an event", remember).await?;
@@ -53,20 +51,13 @@ impl Worker {
         let publish = |id| async move {
             let delivery = Delivery::first(Arc::clone(event), id);
             let message = Outgoing::Delivery(&delivery, Delay::NONE);
-            self.confirmed("splitting an event", || self.queue.publish(message))
-                .await
+            self.confirmed("splitting an event", || self.queue.publish(message)).await
         };
         let published = stream::iter(ids).map(|id| Ok(publish(id)));
-        published
-            .try_buffer_unordered(PUBLISHED_AT_ONCE)
-            .try_collect()
-            .await
+        published.try_buffer_unordered(PUBLISHED_AT_ONCE).try_collect().await
     }
 
     async fn slot(&self) -> Result<OwnedSemaphorePermit, GiveBack> {
-        Arc::clone(&self.slots)
-            .acquire_owned()
-            .await
-            .map_err(|_| GiveBack)
+        Arc::clone(&self.slots).acquire_owned().await.map_err(|_| GiveBack)
     }
 }

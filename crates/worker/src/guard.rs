@@ -43,12 +43,8 @@ const FORBIDDEN_V4: [Ipv4Net; 15] = [
 const GLOBAL_V6: Ipv6Net = v6(0x2000, 0, 3);
 
 /// Protocol assignments with Teredo, documentation, 6to4, documentation.
-const FORBIDDEN_V6: [Ipv6Net; 4] = [
-    v6(0x2001, 0, 23),
-    v6(0x2001, 0xdb8, 32),
-    v6(0x2002, 0, 16),
-    v6(0x3fff, 0, 20),
-];
+const FORBIDDEN_V6: [Ipv6Net; 4] =
+    [v6(0x2001, 0, 23), v6(0x2001, 0xdb8, 32), v6(0x2002, 0, 16), v6(0x3fff, 0, 20)];
 
 /// What deliveries may reach.
 #[derive(Debug, Clone, Default)]
@@ -64,9 +60,7 @@ pub struct ForbiddenAddress(IpAddr);
 impl AddressPolicy {
     /// Public addresses, and these networks besides.
     pub fn new(allowed: Vec<IpNet>) -> Self {
-        Self {
-            allowed: allowed.into(),
-        }
+        Self { allowed: allowed.into() }
     }
 
     /// May this address be reached?
@@ -122,21 +116,12 @@ mod tests {
     #[track_caller]
     fn check(address: &str, allowed: bool) {
         let policy = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
-        assert_eq!(
-            policy.check(address.parse().unwrap()).is_ok(),
-            allowed,
-            "{address}"
-        );
+        assert_eq!(policy.check(address.parse().unwrap()).is_ok(), allowed, "{address}");
     }
 
     #[test]
     fn only_public_addresses_and_what_is_allowed() {
-        for public in [
-            "1.1.1.1",
-            "93.184.216.34",
-            "2606:4700::1111",
-            "::ffff:1.1.1.1",
-        ] {
+        for public in ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1"] {
             check(public, true);
         }
         for allowed in ["127.0.0.1", "::ffff:127.0.0.1"] {

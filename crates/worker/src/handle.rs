@@ -16,9 +16,7 @@ impl Worker {
     pub(crate) async fn handle(self: Arc<Self>, lease: Lease, slot: OwnedSemaphorePermit) {
         self.metrics.leased(&lease);
         let poison = lease.redeliveries > self.options.delivery_limit;
-        let Lease {
-            message, receipt, ..
-        } = lease;
+        let Lease { message, receipt, .. } = lease;
         let handled = tokio::select! {
             biased;
             () = self.abandon.cancelled() => Err(GiveBack),
@@ -40,8 +38,7 @@ impl Worker {
     ) -> Result<(), GiveBack> {
         match message {
             Message::Event(event) if poison => {
-                self.bury(DeadLetterReason::Poison, Remains::Event(Arc::new(event)))
-                    .await
+                self.bury(DeadLetterReason::Poison, Remains::Event(Arc::new(event))).await
             }
             Message::Event(event) => self.fan_out(Arc::new(event), slot).await,
             Message::Delivery(delivery) if poison => {
@@ -51,18 +48,8 @@ impl Worker {
             Message::Draft(draft) => self.take_in(draft).await,
             Message::Malformed(raw) => {
                 tracing::warn!(error = raw.error, "a message could not be read");
-                let RawMessage {
-                    bytes,
-                    error,
-                    idempotency_key,
-                    trace,
-                } = raw;
-                let remains = Remains::Raw {
-                    bytes,
-                    error,
-                    idempotency_key,
-                    trace,
-                };
+                let RawMessage { bytes, error, idempotency_key, trace } = raw;
+                let remains = Remains::Raw { bytes, error, idempotency_key, trace };
                 self.bury(DeadLetterReason::Malformed, remains).await
             }
         }
@@ -80,20 +67,13 @@ impl Worker {
             };
             Err(refused)
         };
-        self.confirmed("taking in a plain client's event", publish)
-            .await
+        self.confirmed("taking in a plain client's event", publish).await
     }
 
     /// Puts something that was never a delivery among the dead letters.
     async fn bury(&self, reason: DeadLetterReason, remains: Remains) -> Result<(), GiveBack> {
         let now = self.clock.now();
         let id = DeadLetterId::generate(now);
-        self.publish_dead_letter(&DeadLetter {
-            id,
-            reason,
-            died_at: now,
-            remains,
-        })
-        .await
+        self.publish_dead_letter(&DeadLetter { id, reason, died_at: now, remains }).await
     }
 }

@@ -30,8 +30,7 @@ impl StoreHealth {
     }
 
     pub fn set(&self, up: bool) {
-        self.0
-            .send_if_modified(|was| std::mem::replace(was, up) != up);
+        self.0.send_if_modified(|was| std::mem::replace(was, up) != up);
     }
 
     /// Cancel-safe: waits until the store does not answer.
@@ -98,11 +97,7 @@ struct Hold<'a> {
 
 impl<'a> Hold<'a> {
     fn begin(what: &'a str) -> Self {
-        Self {
-            what,
-            pauses: Pauses::new(),
-            until: Instant::now() + HOLD_MAX,
-        }
+        Self { what, pauses: Pauses::new(), until: Instant::now() + HOLD_MAX }
     }
 
     /// Pauses, at most until `better`; [`GiveBack`] when it has been too long, or the worker ends.

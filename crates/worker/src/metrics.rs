@@ -22,40 +22,29 @@ pub struct WorkerMetrics {
 }
 
 /// From 5 ms, a healthy receiver, to the longest time-out and a few retries.
-const SECONDS: [f64; 14] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 900.0,
-];
+const SECONDS: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 900.0];
 
 impl WorkerMetrics {
     /// Registers them.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let counter = |name: &str, help: &str| {
             let counter = IntCounter::new(name, help)?;
-            registry
-                .register(Box::new(counter.clone()))
-                .map(|()| counter)
+            registry.register(Box::new(counter.clone())).map(|()| counter)
         };
         let counters = |name: &str, help: &str, labels: &[&str]| {
             let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry
-                .register(Box::new(counters.clone()))
-                .map(|()| counters)
+            registry.register(Box::new(counters.clone())).map(|()| counters)
         };
         let histogram = |name: &str, help: &str| {
             let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
             let histogram = Histogram::with_opts(options)?;
-            registry
-                .register(Box::new(histogram.clone()))
-                .map(|()| histogram)
+            registry.register(Box::new(histogram.clone())).map(|()| histogram)
         };
         let in_flight = IntGauge::new("hookfleet_attempts_in_flight", "HTTP requests under way.")?;
         registry.register(Box::new(in_flight.clone()))?;
         Ok(Self {
-            leases: counters(
-                "hookfleet_leases_total",
-                "Messages taken, by kind.",
-                &["kind"],
-            )?,
+            leases: counters("hookfleet_leases_total", "Messages taken, by kind.", &["kind"])?,
             redeliveries: counter(
                 "hookfleet_redeliveries_total",
                 "Messages taken that had been taken before and came back.",
@@ -116,9 +105,7 @@ impl WorkerMetrics {
             Some(_) => "5xx",
             None => "none",
         };
-        self.attempts
-            .with_label_values(&[outcome.label(), class])
-            .inc();
+        self.attempts.with_label_values(&[outcome.label(), class]).inc();
         self.attempt_seconds.observe(took.as_secs_f64());
     }
 

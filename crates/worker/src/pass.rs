@@ -84,11 +84,7 @@ impl Worker {
 
     async fn report(&self, job: &Job) {
         let put = || self.store.put_job(job);
-        if self
-            .remembered("writing a job's progress", put)
-            .await
-            .is_err()
-        {
+        if self.remembered("writing a job's progress", put).await.is_err() {
             tracing::warn!(job.id = %job.id, "progress was not written; the pass begins again");
         }
     }
@@ -97,9 +93,7 @@ impl Worker {
         if job.kind == JobKind::Reindex {
             // Before the pass begins: what is shown from now on is newer than its end, or seen.
             let clear = || self.store.clear_dead_letters();
-            self.remembered("clearing the view", clear)
-                .await
-                .map_err(given_back)?;
+            self.remembered("clearing the view", clear).await.map_err(given_back)?;
         }
         let mut pass = self.queue.pass().await?;
         let mut under_way = FuturesUnordered::new();
@@ -116,9 +110,7 @@ impl Worker {
             }
             if job.seen.is_multiple_of(REPORT_EVERY) || renewed.elapsed() > CLAIM / 4 {
                 self.report(job).await;
-                self.claim()
-                    .await
-                    .map_err(|error| QueueError::Unavailable(error.to_string()))?;
+                self.claim().await.map_err(|error| QueueError::Unavailable(error.to_string()))?;
                 renewed = tokio::time::Instant::now();
             }
         }
@@ -159,14 +151,8 @@ impl Worker {
             Remains::Delivery(delivery) => {
                 let delivery = delivery.replayed();
                 let message = Outgoing::Delivery(&delivery, delay);
-                self.confirmed("replaying a delivery", || self.queue.publish(message))
-                    .await?;
-                let Delivery {
-                    event,
-                    endpoint,
-                    generation,
-                    ..
-                } = &delivery;
+                self.confirmed("replaying a delivery", || self.queue.publish(message)).await?;
+                let Delivery { event, endpoint, generation, .. } = &delivery;
                 let reopen = || self.store.reopen(&event.id, endpoint, *generation);
                 self.remembered("reopening a delivery", reopen).await?;
             }
@@ -174,18 +160,8 @@ impl Worker {
                 let publish = || self.queue.publish(Outgoing::Event(&event));
                 self.confirmed("replaying an event", publish).await?;
             }
-            Remains::Raw {
-                bytes,
-                error,
-                idempotency_key,
-                trace,
-            } => {
-                let raw = RawMessage {
-                    bytes,
-                    error,
-                    idempotency_key,
-                    trace,
-                };
+            Remains::Raw { bytes, error, idempotency_key, trace } => {
+                let raw = RawMessage { bytes, error, idempotency_key, trace };
                 let publish = || self.queue.publish(Outgoing::Raw(&raw));
                 self.confirmed("replaying a message", publish).await?;
             }
@@ -194,13 +170,7 @@ impl Worker {
     }
 
     async fn discard(&self, letter: &DeadLetter) -> Result<(), GiveBack> {
-        if let Remains::Delivery(Delivery {
-            event,
-            endpoint,
-            generation,
-            ..
-        }) = &letter.remains
-        {
+        if let Remains::Delivery(Delivery { event, endpoint, generation, .. }) = &letter.remains {
             let discard = || self.store.discard(&event.id, endpoint, *generation);
             self.remembered("discarding a delivery", discard).await?;
         }
@@ -233,7 +203,5 @@ fn fate(kind: &JobKind, letter: &DeadLetter, done: u64) -> Fate {
 fn paced(rate: Option<Rate>, n: u64) -> Delay {
     let due = rate.map_or(Duration::ZERO, |rate| rate.nth(n));
     // Rounded down to the second: the first second's share goes at once.
-    Delay::exactly(Duration::from_secs(
-        due.min(limits::RETRY_WAIT_MAX).as_secs(),
-    ))
+    Delay::exactly(Duration::from_secs(due.min(limits::RETRY_WAIT_MAX).as_secs()))
 }

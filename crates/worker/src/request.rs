@@ -40,34 +40,19 @@ pub fn build(target: &Target, event: &Event, now: Timestamp) -> Result<WireReque
         insert(&mut headers, name.as_str(), event.event_type.as_str())?;
     }
     if let Some(name) = &settings.idempotency_header {
-        let key = event
-            .idempotency_key
-            .as_ref()
-            .map_or(event.id.as_str(), |key| key.as_str());
+        let key = event.idempotency_key.as_ref().map_or(event.id.as_str(), |key| key.as_str());
         insert(&mut headers, name.as_str(), key)?;
     }
     if let Some(trace) = &event.trace {
         insert(&mut headers, "traceparent", trace.as_str())?;
     }
     let unusable = |error| Unsendable(format!("the endpoint's secret is unusable: {error}"));
-    let signatures = target
-        .signer
-        .sign(event.id.as_str(), now, &body)
-        .map_err(unusable)?;
+    let signatures = target.signer.sign(event.id.as_str(), now, &body).map_err(unusable)?;
     for (name, value) in &signatures {
         insert(&mut headers, name, value)?;
     }
-    let url = authenticate(
-        &target.endpoint.auth,
-        target.endpoint.url.as_url(),
-        &mut headers,
-    )?;
-    Ok(WireRequest {
-        method: method(settings.method),
-        url,
-        headers,
-        body: body.into(),
-    })
+    let url = authenticate(&target.endpoint.auth, target.endpoint.url.as_url(), &mut headers)?;
+    Ok(WireRequest { method: method(settings.method), url, headers, body: body.into() })
 }
 
 fn method(method: Method) -> reqwest::Method {
@@ -127,24 +112,13 @@ fn body(shape: BodyShape, event: &Event) -> Vec<u8> {
     let data = event.data.as_ref();
     match shape {
         BodyShape::Raw => data.get().as_bytes().to_vec(),
-        BodyShape::Standard => json(&Standard {
-            event_type,
-            timestamp,
-            data,
-        }),
-        BodyShape::Wrapped => json(&Wrapped {
-            event: event_type,
-            timestamp,
-            data,
-        }),
+        BodyShape::Standard => json(&Standard { event_type, timestamp, data }),
+        BodyShape::Wrapped => json(&Wrapped { event: event_type, timestamp, data }),
         BodyShape::Flat => flat(event_type, data.get()),
     }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "texts, times and raw JSON always serialise"
-)]
+#[expect(clippy::expect_used, reason = "texts, times and raw JSON always serialise")]
 fn json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("bodies are always JSON")
 }
@@ -167,9 +141,7 @@ fn flat(event_type: &str, data: &str) -> Vec<u8> {
 /// The members of a JSON object as text, byte for byte unless one is called `event`.
 fn members(data: &str) -> Option<String> {
     let inner = data.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
-    let all = serde_json::Deserializer::from_str(data)
-        .deserialize_map(Members)
-        .ok()?;
+    let all = serde_json::Deserializer::from_str(data).deserialize_map(Members).ok()?;
     if all.iter().all(|(key, _)| key != "event") {
         return Some(inner.to_owned());
     }

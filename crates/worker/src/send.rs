@@ -48,11 +48,7 @@ impl Sender {
     pub fn new(policy: AddressPolicy) -> Result<Self, ClientError> {
         let plain = client(&policy).build()?;
         let title_case = client(&policy).http1_title_case_headers().build()?;
-        Ok(Self {
-            plain,
-            title_case,
-            policy,
-        })
+        Ok(Self { plain, title_case, policy })
     }
 
     /// Makes one attempt, at `now`.
@@ -79,9 +75,7 @@ impl Sender {
 
     /// Is anybody there? Any HTTP answer counts.
     pub async fn probe(&self, endpoint: &Endpoint, clock: &dyn Clock) -> Result<(), String> {
-        self.policy
-            .check_literal(&endpoint.url)
-            .map_err(|error| error.to_string())?;
+        self.policy.check_literal(&endpoint.url).map_err(|error| error.to_string())?;
         let head = WireRequest {
             method: reqwest::Method::HEAD,
             url: endpoint.url.as_url().clone(),
@@ -100,10 +94,7 @@ impl Sender {
 
 impl From<Outcome> for Exchange {
     fn from(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            response_body: None,
-        }
+        Self { outcome, response_body: None }
     }
 }
 
@@ -123,32 +114,13 @@ async fn exchange(
     request: WireRequest,
     now: Timestamp,
 ) -> reqwest::Result<Exchange> {
-    let WireRequest {
-        method,
-        url,
-        headers,
-        body,
-    } = request;
-    let response = client
-        .request(method, url)
-        .headers(headers)
-        .body(body)
-        .send()
-        .await?;
+    let WireRequest { method, url, headers, body } = request;
+    let response = client.request(method, url).headers(headers).body(body).send().await?;
     let status = response.status().as_u16();
-    let asked = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok());
+    let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = asked.and_then(|value| retry_after(value, now));
     let response_body = read(response).await?;
-    Ok(Exchange {
-        outcome: Outcome::Answered {
-            status,
-            retry_after,
-        },
-        response_body,
-    })
+    Ok(Exchange { outcome: Outcome::Answered { status, retry_after }, response_body })
 }
 
 /// Reads the body up to the cap, and keeps its beginning. Past the cap the connection is dropped.
@@ -182,11 +154,7 @@ fn outcome_of(error: &reqwest::Error, after: Duration) -> Outcome {
     if error.is_timeout() {
         return Outcome::TimedOut { after };
     }
-    let stage = if error.is_connect() {
-        "no connection"
-    } else {
-        "the exchange broke"
-    };
+    let stage = if error.is_connect() { "no connection" } else { "the exchange broke" };
     Outcome::Unreachable(match deepest {
         Some(cause) => format!("{stage}: {cause}"),
         None => stage.to_owned(),

@@ -26,18 +26,15 @@ impl Worker {
         match verdict {
             Verdict::Delivered => {
                 tracing::debug!("delivered in {} ms", made.duration_ms);
-                self.metrics
-                    .delivered(self.clock.now().since(delivery.event.accepted_at));
-                self.record(&delivery, Some(&record), Stage::Delivered)
-                    .await
+                self.metrics.delivered(self.clock.now().since(delivery.event.accepted_at));
+                self.record(&delivery, Some(&record), Stage::Delivered).await
             }
             Verdict::RetryAfter(wait) => {
                 let delay = Delay::jittered(wait, rand::random());
                 tracing::info!("{why}: will be retried in {} s", delay.seconds());
                 let next = delivery.clone().retried(made);
                 let message = Outgoing::Delivery(&next, delay);
-                self.confirmed("scheduling a retry", || self.queue.publish(message))
-                    .await?;
+                self.confirmed("scheduling a retry", || self.queue.publish(message)).await?;
                 self.metrics.retry_scheduled();
                 self.record(&delivery, Some(&record), Stage::Retrying).await
             }
@@ -74,8 +71,7 @@ impl Worker {
     /// Into the queue first, which is the truth, then into the store's view.
     pub(crate) async fn publish_dead_letter(&self, letter: &DeadLetter) -> Result<(), GiveBack> {
         let message = Outgoing::DeadLetter(letter);
-        self.confirmed("publishing a dead letter", || self.queue.publish(message))
-            .await?;
+        self.confirmed("publishing a dead letter", || self.queue.publish(message)).await?;
         let show = || self.store.show_dead_letter(letter);
         self.remembered("showing a dead letter", show).await?;
         self.metrics.dead_letter(letter.reason);
@@ -85,10 +81,7 @@ impl Worker {
     async fn disable(&self, delivery: &Delivery) -> Result<(), GiveBack> {
         let (tenant, endpoint) = (&delivery.event.tenant, &delivery.endpoint);
         let now = self.clock.now();
-        let disable = || {
-            self.store
-                .disable_endpoint(tenant, endpoint, DisabledReason::Gone, now)
-        };
+        let disable = || self.store.disable_endpoint(tenant, endpoint, DisabledReason::Gone, now);
         if self.remembered("disabling an endpoint", disable).await? {
             tracing::warn!("endpoint {endpoint} answered 410 Gone and was disabled");
         }
@@ -110,8 +103,6 @@ impl Worker {
             now: self.clock.now(),
         };
         let record = || self.store.record(&settlement);
-        self.remembered("recording an attempt", record)
-            .await
-            .map(|_| ())
+        self.remembered("recording an attempt", record).await.map(|_| ())
     }
 }

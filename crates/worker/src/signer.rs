@@ -11,16 +11,9 @@ pub enum Signer {
     /// No signature is asked for, or the endpoint has no secret.
     None,
     /// Standard Webhooks.
-    Standard {
-        newest: Key,
-        retired: Option<(Key, Timestamp)>,
-    },
+    Standard { newest: Key, retired: Option<(Key, Timestamp)> },
     /// Hex over the body, alone or after `sha256=`.
-    Hex {
-        key: Key,
-        header: HeaderName,
-        prefixed: bool,
-    },
+    Hex { key: Key, header: HeaderName, prefixed: bool },
     /// The secret is no key: nothing is sent rather than something unsigned.
     Unusable(KeyError),
 }
@@ -45,21 +38,14 @@ impl Signer {
                 let retired = retired.map(|retired| {
                     Key::standard(retired.secret.expose()).map(|key| (key, retired.until))
                 });
-                Self::Standard {
-                    newest: Key::standard(text)?,
-                    retired: retired.transpose()?,
-                }
+                Self::Standard { newest: Key::standard(text)?, retired: retired.transpose()? }
             }
-            Signature::Hex { header } => Self::Hex {
-                key: Key::text(text)?,
-                header: header.clone(),
-                prefixed: false,
-            },
-            Signature::Sha256 { header } => Self::Hex {
-                key: Key::text(text)?,
-                header: header.clone(),
-                prefixed: true,
-            },
+            Signature::Hex { header } => {
+                Self::Hex { key: Key::text(text)?, header: header.clone(), prefixed: false }
+            }
+            Signature::Sha256 { header } => {
+                Self::Hex { key: Key::text(text)?, header: header.clone(), prefixed: true }
+            }
         })
     }
 
@@ -73,27 +59,18 @@ impl Signer {
         Ok(match self {
             Self::None => Vec::new(),
             Self::Unusable(error) => return Err(*error),
-            Self::Hex {
-                key,
-                header,
-                prefixed,
-            } => {
+            Self::Hex { key, header, prefixed } => {
                 let sign = if *prefixed { sign_sha256_hex } else { sign_hex };
                 vec![(header.as_str().to_owned(), sign(key, body))]
             }
             Self::Standard { newest, retired } => {
                 let retired = retired.iter().filter(|(_, until)| *until > now);
-                let keys: Vec<Key> = iter::once(newest)
-                    .chain(retired.map(|(key, _)| key))
-                    .cloned()
-                    .collect();
+                let keys: Vec<Key> =
+                    iter::once(newest).chain(retired.map(|(key, _)| key)).cloned().collect();
                 vec![
                     ("webhook-id".to_owned(), id.to_owned()),
                     ("webhook-timestamp".to_owned(), now.unix_s().to_string()),
-                    (
-                        "webhook-signature".to_owned(),
-                        sign_standard(&keys, id, now.unix_s(), body),
-                    ),
+                    ("webhook-signature".to_owned(), sign_standard(&keys, id, now.unix_s(), body)),
                 ]
             }
         })

@@ -7,11 +7,7 @@ use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 /// Access, permission and declaration errors need a person; everything else may pass.
 pub fn queue_error(error: &lapin::Error) -> QueueError {
     let text = error.to_string();
-    if is_lasting(error) {
-        QueueError::Refused(text)
-    } else {
-        QueueError::Unavailable(text)
-    }
+    if is_lasting(error) { QueueError::Refused(text) } else { QueueError::Unavailable(text) }
 }
 
 fn is_lasting(error: &lapin::Error) -> bool {
@@ -30,8 +26,5 @@ pub fn is_locked(error: &lapin::Error) -> bool {
     let ErrorKind::ProtocolError(error) = error.kind() else {
         return false;
     };
-    matches!(
-        error.kind(),
-        AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED)
-    )
+    matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED))
 }

@@ -25,21 +25,14 @@ pub struct Finding {
 pub async fn inspect(options: &RabbitOptions) -> Result<Vec<Finding>, QueueError> {
     let uri = uri(options)?;
     let version = Version::ask(&uri).await?;
-    let shape = Shape {
-        version,
-        partitions: options.partitions,
-        archive: options.archive.clone(),
-    };
+    let shape = Shape { version, partitions: options.partitions, archive: options.archive.clone() };
     let connection = open(&uri, &format!("{} doctor", options.name)).await?;
     let mut findings = vec![Finding {
         name: format!("RabbitMQ {}.{}", version.major, version.minor),
         problem: None,
         messages: None,
     }];
-    let mut channel = connection
-        .create_channel()
-        .await
-        .map_err(|e| queue_error(&e))?;
+    let mut channel = connection.create_channel().await.map_err(|e| queue_error(&e))?;
     for declaration in declarations(&shape) {
         let Some(looked_at) = look_at(&channel, &declaration).await else {
             continue;
@@ -48,18 +41,11 @@ pub async fn inspect(options: &RabbitOptions) -> Result<Vec<Finding>, QueueError
             Ok(messages) => (messages, None),
             Err(error) => {
                 // The broker closes a channel on which something was wrong.
-                channel = connection
-                    .create_channel()
-                    .await
-                    .map_err(|e| queue_error(&e))?;
+                channel = connection.create_channel().await.map_err(|e| queue_error(&e))?;
                 (None, Some(error.to_string()))
             }
         };
-        findings.push(Finding {
-            name: declaration.name(),
-            problem,
-            messages,
-        });
+        findings.push(Finding { name: declaration.name(), problem, messages });
     }
     let closed = connection.close(200, "bye".into()).await;
     closed.map_err(|error| queue_error(&error))?;
@@ -73,14 +59,9 @@ async fn look_at(
 ) -> Option<lapin::Result<Option<u32>>> {
     match declaration {
         Declaration::Exchange { name, kind } => {
-            let options = ExchangeDeclareOptions {
-                passive: true,
-                ..Default::default()
-            };
+            let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
             let (name, none) = (name.as_str().into(), FieldTable::default());
-            let declared = channel
-                .exchange_declare(name, kind.clone(), options, none)
-                .await;
+            let declared = channel.exchange_declare(name, kind.clone(), options, none).await;
             Some(declared.map(|()| None))
         }
         Declaration::Queue { name, arguments } => Some(queue(channel, name, arguments).await),
@@ -94,20 +75,9 @@ async fn queue(
     name: &str,
     arguments: &FieldTable,
 ) -> lapin::Result<Option<u32>> {
-    let passive = QueueDeclareOptions {
-        passive: true,
-        durable: true,
-        ..Default::default()
-    };
-    let queue = channel
-        .queue_declare(name.into(), passive, FieldTable::default())
-        .await?;
-    let same = QueueDeclareOptions {
-        durable: true,
-        ..Default::default()
-    };
-    channel
-        .queue_declare(name.into(), same, arguments.clone())
-        .await?;
+    let passive = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
+    let queue = channel.queue_declare(name.into(), passive, FieldTable::default()).await?;
+    let same = QueueDeclareOptions { durable: true, ..Default::default() };
+    channel.queue_declare(name.into(), same, arguments.clone()).await?;
     Ok(Some(queue.message_count()))
 }

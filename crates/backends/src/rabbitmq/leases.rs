@@ -51,11 +51,7 @@ impl RabbitLeases {
         clock: Arc<dyn Clock>,
         tasks: &TaskTracker,
     ) -> Result<Self, QueueError> {
-        let channel = link
-            .consuming
-            .create_channel()
-            .await
-            .map_err(|e| queue_error(&e))?;
+        let channel = link.consuming.create_channel().await.map_err(|e| queue_error(&e))?;
         let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
         qos.await.map_err(|error| queue_error(&error))?;
         let mut leases = Self {
@@ -66,12 +62,8 @@ impl RabbitLeases {
             tasks: tasks.clone(),
         };
         for partition in 0..link.shape.partitions {
-            leases
-                .subscribe(topology::deliveries_queue(partition), Kind::Delivery)
-                .await?;
-            leases
-                .subscribe(topology::events_queue(partition), Kind::Event)
-                .await?;
+            leases.subscribe(topology::deliveries_queue(partition), Kind::Delivery).await?;
+            leases.subscribe(topology::events_queue(partition), Kind::Event).await?;
         }
         Ok(leases)
     }
@@ -79,13 +71,10 @@ impl RabbitLeases {
     async fn subscribe(&mut self, queue: String, kind: Kind) -> Result<(), QueueError> {
         let options = BasicConsumeOptions::default();
         let none = FieldTable::default();
-        let subscribed = self
-            .channel
-            .basic_consume(queue.into(), "".into(), options, none);
+        let subscribed = self.channel.basic_consume(queue.into(), "".into(), options, none);
         let consumer = subscribed.await.map_err(|error| queue_error(&error))?;
         self.tags.push(consumer.tag());
-        self.messages
-            .push(consumer.map(move |message| (kind, message)).boxed());
+        self.messages.push(consumer.map(move |message| (kind, message)).boxed());
         Ok(())
     }
 
@@ -115,17 +104,13 @@ impl Leases for RabbitLeases {
         match self.messages.next().await {
             Some((kind, Ok(delivery))) => Ok(self.lease(kind, delivery)),
             Some((_, Err(error))) => Err(queue_error(&error)),
-            None => Err(QueueError::Unavailable(
-                "the broker ended our consumers".to_owned(),
-            )),
+            None => Err(QueueError::Unavailable("the broker ended our consumers".to_owned())),
         }
     }
 
     async fn close(mut self: Box<Self>) {
         for tag in &self.tags {
-            let cancelled = self
-                .channel
-                .basic_cancel(tag.clone(), BasicCancelOptions::default());
+            let cancelled = self.channel.basic_cancel(tag.clone(), BasicCancelOptions::default());
             if let Err(error) = cancelled.await {
                 tracing::debug!(%error, "a consumer was gone before we cancelled it");
                 return;
@@ -166,10 +151,7 @@ impl Settle for RabbitReceipt {
         };
         let tasks = self.tasks.clone();
         let nack = async move {
-            let options = BasicNackOptions {
-                requeue: true,
-                ..Default::default()
-            };
+            let options = BasicNackOptions { requeue: true, ..Default::default() };
             if let Err(error) = self.acker.nack(options).await {
                 tracing::debug!(%error, "a message could not be given back: its channel is gone");
             }
@@ -182,9 +164,7 @@ impl Settle for RabbitReceipt {
 /// Quorum queues count returns in `x-delivery-count`.
 fn redeliveries(properties: &BasicProperties, redelivered: bool) -> u32 {
     let count = header(properties, "x-delivery-count").and_then(integer);
-    count
-        .and_then(|count| u32::try_from(count).ok())
-        .unwrap_or(u32::from(redelivered))
+    count.and_then(|count| u32::try_from(count).ok()).unwrap_or(u32::from(redelivered))
 }
 
 /// What travels beside an event's body. What cannot be read there is ignored.

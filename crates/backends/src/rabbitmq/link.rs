@@ -55,9 +55,7 @@ impl Link {
     pub async fn connect(options: &RabbitOptions) -> Result<Arc<Self>, QueueError> {
         match timeout(CONNECT_WAIT_MAX, Self::try_connect(options)).await {
             Ok(link) => link.map(Arc::new),
-            Err(_) => Err(QueueError::Unavailable(
-                "the broker does not answer".to_owned(),
-            )),
+            Err(_) => Err(QueueError::Unavailable("the broker does not answer".to_owned())),
         }
     }
 
@@ -70,23 +68,13 @@ impl Link {
         };
         let publishing = open(&uri, &format!("{} publishing", options.name)).await?;
         let consuming = open(&uri, &format!("{} consuming", options.name)).await?;
-        let publisher = publishing
-            .create_channel()
-            .await
-            .map_err(|e| queue_error(&e))?;
+        let publisher = publishing.create_channel().await.map_err(|e| queue_error(&e))?;
         for declaration in declarations(&shape) {
             declare(&publisher, &declaration).await?;
         }
         let select = publisher.confirm_select(ConfirmSelectOptions::default());
         select.await.map_err(|error| queue_error(&error))?;
-        Ok(Self {
-            uri,
-            name: options.name.clone(),
-            publishing,
-            consuming,
-            publisher,
-            shape,
-        })
+        Ok(Self { uri, name: options.name.clone(), publishing, consuming, publisher, shape })
     }
 
     /// One more connection to the same broker, for this purpose.
@@ -136,58 +124,29 @@ async fn declare(channel: &Channel, declaration: &Declaration) -> Result<(), Que
     let none = FieldTable::default();
     let declared = match declaration {
         Declaration::Exchange { name, kind } => {
-            let options = ExchangeDeclareOptions {
-                durable: true,
-                ..Default::default()
-            };
-            channel
-                .exchange_declare(name.as_str().into(), kind.clone(), options, none)
-                .await
+            let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
+            channel.exchange_declare(name.as_str().into(), kind.clone(), options, none).await
         }
         Declaration::Queue { name, arguments } => {
-            let options = QueueDeclareOptions {
-                durable: true,
-                ..Default::default()
-            };
+            let options = QueueDeclareOptions { durable: true, ..Default::default() };
             let queue = channel.queue_declare(name.as_str().into(), options, arguments.clone());
             queue.await.map(|_| ())
         }
-        Declaration::Bind {
-            queue,
-            exchange,
-            key,
-        } => {
-            let names = (
-                queue.as_str().into(),
-                exchange.as_str().into(),
-                key.as_str().into(),
-            );
+        Declaration::Bind { queue, exchange, key } => {
+            let names = (queue.as_str().into(), exchange.as_str().into(), key.as_str().into());
             let options = QueueBindOptions::default();
-            channel
-                .queue_bind(names.0, names.1, names.2, options, none)
-                .await
+            channel.queue_bind(names.0, names.1, names.2, options, none).await
         }
-        Declaration::BindExchange {
-            destination,
-            source,
-            key,
-        } => {
-            let names = (
-                destination.as_str().into(),
-                source.as_str().into(),
-                key.as_str().into(),
-            );
+        Declaration::BindExchange { destination, source, key } => {
+            let names = (destination.as_str().into(), source.as_str().into(), key.as_str().into());
             let options = ExchangeBindOptions::default();
-            channel
-                .exchange_bind(names.0, names.1, names.2, options, none)
-                .await
+            channel.exchange_bind(names.0, names.1, names.2, options, none).await
         }
     };
     declared.map_err(|error| match queue_error(&error) {
-        QueueError::Refused(why) => QueueError::Refused(format!(
-            "{} is declared differently: {why}",
-            declaration.name()
-        )),
+        QueueError::Refused(why) => {
+            QueueError::Refused(format!("{} is declared differently: {why}", declaration.name()))
+        }
         error @ (QueueError::Unavailable(_) | QueueError::Blocked(_) | QueueError::PassBusy) => {
             error
         }
@@ -200,16 +159,8 @@ impl Declaration {
         match self {
             Self::Exchange { name, .. } => format!("exchange {name}"),
             Self::Queue { name, .. } => format!("queue {name}"),
-            Self::Bind {
-                queue,
-                exchange,
-                key,
-            } => format!("binding {exchange} -{key}-> {queue}"),
-            Self::BindExchange {
-                destination,
-                source,
-                key,
-            } => {
+            Self::Bind { queue, exchange, key } => format!("binding {exchange} -{key}-> {queue}"),
+            Self::BindExchange { destination, source, key } => {
                 format!("binding {source} -{key}-> {destination}")
             }
         }

@@ -51,24 +51,14 @@ impl RabbitPass {
         tasks: &TaskTracker,
     ) -> Result<Self, QueueError> {
         let connection = link.open("pass").await?;
-        let channel = connection
-            .create_channel()
-            .await
-            .map_err(|e| queue_error(&e))?;
-        let options = QueueDeclareOptions {
-            exclusive: true,
-            ..Default::default()
-        };
-        let lock = channel
-            .queue_declare(LOCK.into(), options, FieldTable::default())
-            .await;
-        lock.map_err(|error| {
-            if is_locked(&error) {
-                QueueError::PassBusy
-            } else {
-                queue_error(&error)
-            }
-        })?;
+        let channel = connection.create_channel().await.map_err(|e| queue_error(&e))?;
+        let options = QueueDeclareOptions { exclusive: true, ..Default::default() };
+        let lock = channel.queue_declare(LOCK.into(), options, FieldTable::default()).await;
+        lock.map_err(
+            |error| {
+                if is_locked(&error) { QueueError::PassBusy } else { queue_error(&error) }
+            },
+        )?;
         let qos = channel.basic_qos(PREFETCH, BasicQosOptions::default());
         qos.await.map_err(|error| queue_error(&error))?;
         let options = BasicConsumeOptions::default();
@@ -108,12 +98,7 @@ impl RabbitPass {
             trace: None,
         };
         let id = DeadLetterId::generate(now);
-        DeadLetter {
-            id,
-            reason: DeadLetterReason::Malformed,
-            died_at: now,
-            remains,
-        }
+        DeadLetter { id, reason: DeadLetterReason::Malformed, died_at: now, remains }
     }
 }
 

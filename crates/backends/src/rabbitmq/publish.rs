@@ -40,9 +40,7 @@ pub async fn publish(link: &Link, message: Outgoing<'_>) -> Result<(), QueueErro
     match timeout(CONFIRM_WAIT_MAX, sent).await {
         Ok(result) => result,
         Err(_) if link.is_blocked() => Err(QueueError::Blocked(BLOCKED.to_owned())),
-        Err(_) => Err(QueueError::Unavailable(
-            "no confirm from the broker".to_owned(),
-        )),
+        Err(_) => Err(QueueError::Unavailable("no confirm from the broker".to_owned())),
     }
 }
 
@@ -58,12 +56,7 @@ fn address(link: &Link, message: Outgoing<'_>) -> Letter {
         Outgoing::Delivery(delivery, delay) => {
             let partition = partition(&(&delivery.event.id, &delivery.endpoint), partitions);
             let (exchange, key) = topology::delayed_route(delay, partition);
-            Letter {
-                exchange,
-                key,
-                properties: json(),
-                body: wire::encode_delivery(delivery),
-            }
+            Letter { exchange, key, properties: json(), body: wire::encode_delivery(delivery) }
         }
         Outgoing::DeadLetter(letter) => Letter {
             exchange: String::new(),
@@ -81,10 +74,7 @@ fn address(link: &Link, message: Outgoing<'_>) -> Letter {
 }
 
 async fn send(channel: &Channel, letter: Letter) -> Result<(), QueueError> {
-    let options = BasicPublishOptions {
-        mandatory: true,
-        ..Default::default()
-    };
+    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     let (exchange, key) = (letter.exchange.as_str().into(), letter.key.as_str().into());
     let sent = channel.basic_publish(exchange, key, options, &letter.body, letter.properties);
     let confirm = sent.await.map_err(|error| queue_error(&error))?;
@@ -95,9 +85,9 @@ async fn send(channel: &Channel, letter: Letter) -> Result<(), QueueError> {
             let why = format!("no queue hears exchange {exchange:?} with key {key:?}");
             Err(QueueError::Refused(why))
         }
-        Confirmation::Nack(_) | Confirmation::NotRequested => Err(QueueError::Unavailable(
-            "the broker did not take the message".to_owned(),
-        )),
+        Confirmation::Nack(_) | Confirmation::NotRequested => {
+            Err(QueueError::Unavailable("the broker did not take the message".to_owned()))
+        }
     }
 }
 
@@ -113,9 +103,7 @@ pub async fn mark(link: &Link, header: &str, mark: &str) -> Result<(), QueueErro
     };
     match timeout(CONFIRM_WAIT_MAX, send(&link.publisher, letter)).await {
         Ok(result) => result,
-        Err(_) => Err(QueueError::Unavailable(
-            "no confirm from the broker".to_owned(),
-        )),
+        Err(_) => Err(QueueError::Unavailable("no confirm from the broker".to_owned())),
     }
 }
 
@@ -130,10 +118,7 @@ fn event_properties(event: &Event) -> BasicProperties {
     let accepted_at = AMQPValue::LongLongInt(event.accepted_at.unix_ms());
     headers.insert(ACCEPTED_AT.into(), accepted_at);
     if let Some(trace) = &event.trace {
-        headers.insert(
-            TRACEPARENT.into(),
-            AMQPValue::LongString(trace.as_str().into()),
-        );
+        headers.insert(TRACEPARENT.into(), AMQPValue::LongString(trace.as_str().into()));
     }
     let properties = json().with_headers(headers);
     match &event.idempotency_key {
@@ -146,10 +131,7 @@ fn raw_properties(raw: &RawMessage) -> BasicProperties {
     let mut properties = json();
     if let Some(trace) = &raw.trace {
         let mut headers = FieldTable::default();
-        headers.insert(
-            TRACEPARENT.into(),
-            AMQPValue::LongString(trace.as_str().into()),
-        );
+        headers.insert(TRACEPARENT.into(), AMQPValue::LongString(trace.as_str().into()));
         properties = properties.with_headers(headers);
     }
     if let Some(key) = &raw.idempotency_key {

@@ -7,10 +7,7 @@ use hookfleet_queue::testing;
 
 use super::{RabbitOptions, RabbitQueue};
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the services script tells by the environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "the services script tells by the environment")]
 fn amqp_url() -> Secret {
     let url = std::env::var("HOOKFLEET_AMQP_URL");
     Secret::new(url.expect("HOOKFLEET_AMQP_URL is not set: run the tests with `make test`"))
@@ -19,12 +16,7 @@ fn amqp_url() -> Secret {
 async fn queue(partitions: u16) -> RabbitQueue {
     let clock: Arc<dyn Clock> = Arc::new(|| Timestamp::from_unix_ms(1_700_000_000_000));
     let (url, name) = (amqp_url(), "contract".to_owned());
-    let options = RabbitOptions {
-        url,
-        partitions,
-        archive: None,
-        name,
-    };
+    let options = RabbitOptions { url, partitions, archive: None, name };
     RabbitQueue::connect(options, clock).await.unwrap()
 }
 

@@ -56,17 +56,9 @@ pub enum Declaration {
     /// A durable queue.
     Queue { name: String, arguments: FieldTable },
     /// A queue hears an exchange.
-    Bind {
-        queue: String,
-        exchange: String,
-        key: String,
-    },
+    Bind { queue: String, exchange: String, key: String },
     /// An exchange hears an exchange.
-    BindExchange {
-        destination: String,
-        source: String,
-        key: String,
-    },
+    BindExchange { destination: String, source: String, key: String },
 }
 
 /// The queue and the exchange of a delay level.
@@ -125,9 +117,7 @@ pub fn declarations(shape: &Shape) -> Vec<Declaration> {
 /// Level `n`, whose messages pass on to level `n - 1`, or out.
 fn delay_level(n: u8, version: Version) -> [Declaration; 4] {
     let name = level(n);
-    let below = n
-        .checked_sub(1)
-        .map_or_else(|| DELIVERIES.to_owned(), level);
+    let below = n.checked_sub(1).map_or_else(|| DELIVERIES.to_owned(), level);
     let bits_before = "*.".repeat((Delay::LEVELS - 1 - n).into());
     let mut arguments = quorum(version);
     let ttl_ms = 1000_i64 << n;
@@ -138,10 +128,7 @@ fn delay_level(n: u8, version: Version) -> [Declaration; 4] {
     arguments.insert("x-overflow".into(), text("reject-publish"));
     [
         exchange(&name),
-        Declaration::Queue {
-            name: name.clone(),
-            arguments,
-        },
+        Declaration::Queue { name: name.clone(), arguments },
         bind(&name, &name, &format!("{bits_before}1.#")),
         Declaration::BindExchange {
             destination: below,
@@ -152,25 +139,15 @@ fn delay_level(n: u8, version: Version) -> [Declaration; 4] {
 }
 
 fn exchange(name: &str) -> Declaration {
-    Declaration::Exchange {
-        name: name.to_owned(),
-        kind: ExchangeKind::Topic,
-    }
+    Declaration::Exchange { name: name.to_owned(), kind: ExchangeKind::Topic }
 }
 
 fn bind(queue: &str, exchange: &str, key: &str) -> Declaration {
-    Declaration::Bind {
-        queue: queue.into(),
-        exchange: exchange.into(),
-        key: key.into(),
-    }
+    Declaration::Bind { queue: queue.into(), exchange: exchange.into(), key: key.into() }
 }
 
 fn work_queue(name: String, version: Version) -> Declaration {
-    Declaration::Queue {
-        name,
-        arguments: quorum(version),
-    }
+    Declaration::Queue { name, arguments: quorum(version) }
 }
 
 /// No queue of ours may drop a message that came back often; the worker counts that itself.
@@ -191,19 +168,11 @@ fn archive_queue(archive: &Archive) -> Declaration {
     arguments.insert("x-queue-type".into(), text("stream"));
     arguments.insert("x-max-age".into(), text(&archive.max_age));
     let bytes_max = i64::try_from(archive.bytes_max).unwrap_or(i64::MAX);
-    arguments.insert(
-        "x-max-length-bytes".into(),
-        AMQPValue::LongLongInt(bytes_max),
-    );
+    arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(bytes_max));
     // A stream is cut by whole segments: smaller ones keep nearer to the limits.
-    arguments.insert(
-        "x-stream-max-segment-size-bytes".into(),
-        AMQPValue::LongLongInt(64 * 1024 * 1024),
-    );
-    Declaration::Queue {
-        name: ARCHIVE.to_owned(),
-        arguments,
-    }
+    arguments
+        .insert("x-stream-max-segment-size-bytes".into(), AMQPValue::LongLongInt(64 * 1024 * 1024));
+    Declaration::Queue { name: ARCHIVE.to_owned(), arguments }
 }
 
 fn text(value: &str) -> AMQPValue {
@@ -217,11 +186,7 @@ mod tests {
     use super::*;
 
     fn shape(major: u32, partitions: u16) -> Shape {
-        Shape {
-            version: Version { major, minor: 10 },
-            partitions,
-            archive: None,
-        }
+        Shape { version: Version { major, minor: 10 }, partitions, archive: None }
     }
 
     fn queues(shape: &Shape) -> Vec<(String, FieldTable)> {
@@ -250,11 +215,7 @@ mod tests {
         let queues = queues(&shape(4, 3));
         assert_eq!(queues.len(), 1 + 2 * 3 + 20);
         for (name, arguments) in queues {
-            assert_eq!(
-                arguments.inner().get("x-queue-type"),
-                Some(&text("quorum")),
-                "{name}"
-            );
+            assert_eq!(arguments.inner().get("x-queue-type"), Some(&text("quorum")), "{name}");
         }
     }
 
@@ -267,41 +228,20 @@ mod tests {
             | Declaration::BindExchange { .. } => false,
         };
         let bindings = declarations(&shape(4, 8));
-        assert_eq!(
-            bindings
-                .iter()
-                .filter(|declaration| hears_plain(declaration))
-                .count(),
-            1
-        );
+        assert_eq!(bindings.iter().filter(|declaration| hears_plain(declaration)).count(), 1);
     }
 
     #[track_caller]
     fn check(seconds: u64, exchange: &str, key: &str) {
         let delay = Delay::exactly(Duration::from_secs(seconds));
-        assert_eq!(
-            delayed_route(delay, 7),
-            (exchange.to_owned(), key.to_owned())
-        );
+        assert_eq!(delayed_route(delay, 7), (exchange.to_owned(), key.to_owned()));
     }
 
     #[test]
     fn routes() {
         check(0, DELIVERIES, "7");
-        check(
-            1,
-            "hookfleet.delay.0",
-            "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.7",
-        );
-        check(
-            5,
-            "hookfleet.delay.2",
-            "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.1.7",
-        );
-        check(
-            u64::MAX,
-            "hookfleet.delay.19",
-            "1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.7",
-        );
+        check(1, "hookfleet.delay.0", "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.7");
+        check(5, "hookfleet.delay.2", "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.1.7");
+        check(u64::MAX, "hookfleet.delay.19", "1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.7");
     }
 }

@@ -37,10 +37,7 @@ impl Version {
     }
 
     /// The oldest release whose quorum queues dead-letter at least once.
-    pub const OLDEST: Self = Self {
-        major: 3,
-        minor: 10,
-    };
+    pub const OLDEST: Self = Self { major: 3, minor: 10 };
 
     /// Asks the server.
     pub async fn ask(uri: &AMQPUri) -> Result<Self, QueueError> {
@@ -49,9 +46,7 @@ impl Version {
             Ok(Ok(text)) => text,
             Ok(Err(error)) => return Err(QueueError::Unavailable(error.to_string())),
             Err(_) => {
-                return Err(QueueError::Unavailable(
-                    "no greeting from the broker".into(),
-                ));
+                return Err(QueueError::Unavailable("no greeting from the broker".into()));
             }
         };
         let version = Self::parse(&text);
@@ -68,9 +63,7 @@ impl Version {
 async fn greeting(uri: &AMQPUri) -> std::io::Result<String> {
     let runtime = lapin::runtime::default_runtime().map_err(std::io::Error::other)?;
     let tls = OwnedTLSConfig::default();
-    let mut stream = uri
-        .connect_with_config_async(tls.as_ref(), &runtime)
-        .await?;
+    let mut stream = uri.connect_with_config_async(tls.as_ref(), &runtime).await?;
     stream.write_all(HEADER).await?;
     stream.flush().await?;
     let mut bytes = Vec::new();
@@ -96,11 +89,7 @@ fn server_version(frame: &AMQPFrame) -> Option<String> {
     let AMQPFrame::Method(_, AMQPClass::Connection(AMQPMethod::Start(start))) = frame else {
         return None;
     };
-    start
-        .server_properties
-        .inner()
-        .get("version")
-        .and_then(text)
+    start.server_properties.inner().get("version").and_then(text)
 }
 
 #[cfg(test)]
@@ -109,17 +98,8 @@ mod tests {
 
     #[test]
     fn versions() {
-        assert_eq!(
-            Version::parse("3.10.8"),
-            Some(Version {
-                major: 3,
-                minor: 10
-            })
-        );
-        assert_eq!(
-            Version::parse("4.1.0-rc.1"),
-            Some(Version { major: 4, minor: 1 })
-        );
+        assert_eq!(Version::parse("3.10.8"), Some(Version { major: 3, minor: 10 }));
+        assert_eq!(Version::parse("4.1.0-rc.1"), Some(Version { major: 4, minor: 1 }));
         assert_eq!(Version::parse("four"), None);
         assert!(Version::parse("3.9.1") < Some(Version::OLDEST));
         assert!(Version::parse("4.0.5") > Some(Version::OLDEST));

@@ -20,11 +20,7 @@ impl RedisChanges {
     /// Subscribes.
     pub async fn subscribe(client: Client) -> Result<Self, StoreError> {
         let messages = Some(messages(&client).await?);
-        Ok(Self {
-            client,
-            messages,
-            pauses: Pauses::new(),
-        })
+        Ok(Self { client, messages, pauses: Pauses::new() })
     }
 }
 
@@ -36,9 +32,7 @@ async fn messages(client: &Client) -> Result<PubSubStream, StoreError> {
     };
     match tokio::time::timeout(super::ANSWER_WAIT_MAX, subscribe).await {
         Ok(subscribed) => subscribed.map_err(|error| store_error(&error)),
-        Err(_) => Err(StoreError::Unavailable(
-            "no answer to a subscription".to_owned(),
-        )),
+        Err(_) => Err(StoreError::Unavailable("no answer to a subscription".to_owned())),
     }
 }
 
@@ -68,9 +62,6 @@ impl Changes for RedisChanges {
 }
 
 fn change(message: &redis::Msg) -> Change {
-    let tenant = message
-        .get_payload::<String>()
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let tenant = message.get_payload::<String>().ok().and_then(|text| text.parse().ok());
     tenant.map_or(Change::Anything, Change::Tenant)
 }

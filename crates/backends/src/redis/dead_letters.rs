@@ -25,10 +25,7 @@ struct Cursor {
 impl Cursor {
     fn read(text: &str) -> Option<Self> {
         let (died_at_ms, id) = text.split_once('_')?;
-        Some(Self {
-            died_at_ms: died_at_ms.parse().ok()?,
-            id: id.to_owned(),
-        })
+        Some(Self { died_at_ms: died_at_ms.parse().ok()?, id: id.to_owned() })
     }
 
     fn of(letter: &DeadLetter) -> String {
@@ -121,9 +118,8 @@ impl<'a> Scan<'a> {
 impl RedisStore {
     /// Those of these letters that are there.
     async fn letters(&self, ids: &[&str]) -> Result<Vec<DeadLetter>, StoreError> {
-        let records: Vec<Option<Vec<u8>>> = self
-            .ask(redis::cmd("HMGET").arg(DEAD_LETTERS).arg(ids))
-            .await?;
+        let records: Vec<Option<Vec<u8>>> =
+            self.ask(redis::cmd("HMGET").arg(DEAD_LETTERS).arg(ids)).await?;
         let records = records.into_iter().flatten();
         records.map(|bytes| decode(&bytes)).collect()
     }
@@ -139,9 +135,7 @@ impl DeadLetterStore for RedisStore {
         let id = letter.id.as_str();
         let mut pipe = redis::pipe();
         // A letter may be written twice, after a crash, with two times: the first one stays.
-        pipe.atomic()
-            .hset_nx(DEAD_LETTERS, id, wire::encode_dead_letter(letter))
-            .ignore();
+        pipe.atomic().hset_nx(DEAD_LETTERS, id, wire::encode_dead_letter(letter)).ignore();
         pipe.cmd("ZADD").arg(DEAD_BY_TIME).arg("NX");
         pipe.arg(letter.died_at.unix_ms()).arg(id).ignore();
         self.ask_all(&pipe).await
@@ -153,11 +147,7 @@ impl DeadLetterStore for RedisStore {
         }
         let ids: Vec<&str> = ids.iter().map(DeadLetterId::as_str).collect();
         let mut pipe = redis::pipe();
-        pipe.atomic()
-            .hdel(DEAD_LETTERS, &ids)
-            .ignore()
-            .zrem(DEAD_BY_TIME, &ids)
-            .ignore();
+        pipe.atomic().hdel(DEAD_LETTERS, &ids).ignore().zrem(DEAD_BY_TIME, &ids).ignore();
         self.ask_all(&pipe).await
     }
 

@@ -38,13 +38,8 @@ impl RedisStore {
         let key = keys::delivery(&entry.endpoint, &entry.event);
         let ttl = entry.lease_until.since(now) + self.status_ttl;
         let mut gate = GATE.key(&key);
-        gate.arg(now.unix_ms())
-            .arg(entry.generation.get())
-            .arg(entry.attempt.get());
-        gate.arg(entry.owner.as_str())
-            .arg(entry.lease_until.unix_ms())
-            .arg(gone)
-            .arg(millis(ttl));
+        gate.arg(now.unix_ms()).arg(entry.generation.get()).arg(entry.attempt.get());
+        gate.arg(entry.owner.as_str()).arg(entry.lease_until.unix_ms()).arg(gone).arg(millis(ttl));
         let answer = gate.invoke_async(&mut self.connection()).await;
         let answer: Vec<String> = answer.map_err(|error| store_error(&error))?;
         let answer: Vec<&str> = answer.iter().map(String::as_str).collect();
@@ -54,10 +49,7 @@ impl RedisStore {
             ["wait", owner, until] => {
                 let until = until.parse().map_err(|error| corrupt(&key, error))?;
                 let owner = (*owner).to_owned();
-                Ok(Answer::Leased {
-                    owner,
-                    until: Timestamp::from_unix_ms(until),
-                })
+                Ok(Answer::Leased { owner, until: Timestamp::from_unix_ms(until) })
             }
             _ => Err(corrupt(&key, "the gate's answer is unknown")),
         }
@@ -75,10 +67,7 @@ impl RedisStore {
             Answer::Skip => Passage::Skip,
             Answer::Leased { until, .. } => {
                 let until = until.min(now.after(LOOK_AGAIN));
-                Passage::Wait {
-                    until,
-                    reason: WaitReason::Leased,
-                }
+                Passage::Wait { until, reason: WaitReason::Leased }
             }
         })
     }
@@ -98,11 +87,7 @@ impl RedisStore {
         (stage, which): (Stage, &str),
     ) -> Result<(), StoreError> {
         let mut restage = RESTAGE.key(keys::delivery(endpoint, event));
-        restage
-            .arg(generation.get())
-            .arg(stage.label())
-            .arg(millis(DEAD_KEPT))
-            .arg(which);
+        restage.arg(generation.get()).arg(stage.label()).arg(millis(DEAD_KEPT)).arg(which);
         let restaged = restage.invoke_async::<()>(&mut self.connection()).await;
         restaged.map_err(|error| store_error(&error))
     }
@@ -112,10 +97,7 @@ impl RedisStore {
         event: &EventId,
         endpoint: EndpointId,
     ) -> Result<Progress, StoreError> {
-        let fields = self
-            .connection()
-            .hgetall(keys::delivery(&endpoint, event))
-            .await;
+        let fields = self.connection().hgetall(keys::delivery(&endpoint, event)).await;
         let fields: HashMap<String, String> = fields.map_err(|error| store_error(&error))?;
         let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
         let updated_at = field("t").parse().ok().map(Timestamp::from_unix_ms);
@@ -169,20 +151,12 @@ impl DeliveryStore for RedisStore {
             ("timestamp", event.timestamp.unix_ms().to_string()),
             ("accepted_at", event.accepted_at.unix_ms().to_string()),
         ];
-        fields.extend(
-            event
-                .project
-                .as_ref()
-                .map(|project| ("project", project.to_string())),
-        );
+        fields.extend(event.project.as_ref().map(|project| ("project", project.to_string())));
         fields.extend(endpoints.map(|_| ("fanned_out", "1".to_owned())));
         let mut pipe = redis::pipe();
         // At once, so that nothing stays behind without an expiry.
         pipe.atomic();
-        pipe.hset_multiple(&key, &fields)
-            .ignore()
-            .pexpire(&key, ttl)
-            .ignore();
+        pipe.hset_multiple(&key, &fields).ignore().pexpire(&key, ttl).ignore();
         if let Some(endpoints) = endpoints.filter(|endpoints| !endpoints.is_empty()) {
             let ids: Vec<&str> = endpoints.iter().map(EndpointId::as_str).collect();
             let to = keys::event_endpoints(&event.id);
@@ -206,26 +180,18 @@ impl DeliveryStore for RedisStore {
         }
         let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
         let time = |name: &str| {
-            field(name)
-                .parse()
-                .map(Timestamp::from_unix_ms)
-                .map_err(|error| corrupt(&key, error))
+            field(name).parse().map(Timestamp::from_unix_ms).map_err(|error| corrupt(&key, error))
         };
         let ids = endpoints.iter().map(|id| id.parse::<EndpointId>());
-        let mut ids: Vec<_> = ids
-            .collect::<Result<_, _>>()
-            .map_err(|error| corrupt(&key, error))?;
+        let mut ids: Vec<_> =
+            ids.collect::<Result<_, _>>().map_err(|error| corrupt(&key, error))?;
         ids.sort();
         let deliveries = try_join_all(ids.into_iter().map(|to| self.progress(id, to))).await?;
         Ok(Some(EventStatus {
             id: id.clone(),
             tenant: tenant.clone(),
-            event_type: field("type")
-                .parse()
-                .map_err(|error| corrupt(&key, error))?,
-            project: fields
-                .get("project")
-                .and_then(|project| project.parse().ok()),
+            event_type: field("type").parse().map_err(|error| corrupt(&key, error))?,
+            project: fields.get("project").and_then(|project| project.parse().ok()),
             timestamp: time("timestamp")?,
             accepted_at: time("accepted_at")?,
             fanned_out: fields.contains_key("fanned_out"),
@@ -239,45 +205,26 @@ impl DeliveryStore for RedisStore {
     }
 
     async fn record(&self, settlement: &Settlement<'_>) -> Result<Recorded, StoreError> {
-        let Settlement {
-            event,
-            endpoint,
-            generation,
-            attempt,
-            stage,
-            now,
-        } = settlement;
+        let Settlement { event, endpoint, generation, attempt, stage, now } = settlement;
         let key = keys::delivery(endpoint, &event.id);
         let line = attempt.map(serde_json::to_string).transpose();
         let line = line.map_err(|error| corrupt(&key, error))?;
         let summary = attempt.map(|attempt| &attempt.summary);
         let status = summary.and_then(|summary| summary.http_status);
         let mut record = RECORD.key(&key);
-        record
-            .key(keys::health(endpoint))
-            .key(keys::attempts(endpoint));
+        record.key(keys::health(endpoint)).key(keys::attempts(endpoint));
         record.arg(now.unix_ms()).arg(generation.get());
-        record
-            .arg(summary.map_or(0, |summary| summary.attempt.get()))
-            .arg(stage.label());
+        record.arg(summary.map_or(0, |summary| summary.attempt.get())).arg(stage.label());
         record.arg(u8::from(attempt.is_some_and(|attempt| attempt.success)));
         record.arg(status.map_or_else(String::new, |status| status.to_string()));
-        record
-            .arg(line.unwrap_or_default())
-            .arg(limits::ATTEMPTS_KEPT_MAX);
-        record
-            .arg(millis(self.kept(*stage)))
-            .arg(millis(ATTEMPTS_KEPT))
-            .arg(millis(HEALTH_KEPT));
+        record.arg(line.unwrap_or_default()).arg(limits::ATTEMPTS_KEPT_MAX);
+        record.arg(millis(self.kept(*stage))).arg(millis(ATTEMPTS_KEPT)).arg(millis(HEALTH_KEPT));
         let mut connection = self.connection();
         let recorded = record.invoke_async(&mut connection);
         let recorded = recorded.map_err(|error| store_error(&error));
         let ((first, failure_count), ()) =
             try_join(recorded, self.keep_event(&event.id, *stage)).await?;
-        Ok(Recorded {
-            first,
-            failure_count,
-        })
+        Ok(Recorded { first, failure_count })
     }
 
     async fn reopen(
@@ -286,8 +233,7 @@ impl DeliveryStore for RedisStore {
         endpoint: &EndpointId,
         generation: Generation,
     ) -> Result<(), StoreError> {
-        self.restage((event, endpoint), generation, (Stage::Pending, "new"))
-            .await
+        self.restage((event, endpoint), generation, (Stage::Pending, "new")).await
     }
 
     async fn discard(
@@ -296,16 +242,12 @@ impl DeliveryStore for RedisStore {
         endpoint: &EndpointId,
         generation: Generation,
     ) -> Result<(), StoreError> {
-        self.restage((event, endpoint), generation, (Stage::Discarded, "any"))
-            .await
+        self.restage((event, endpoint), generation, (Stage::Discarded, "any")).await
     }
 
     async fn still_alive(&self, worker: &WorkerId) -> Result<(), StoreError> {
         let key = keys::worker(worker);
-        let given = self
-            .connection()
-            .pset_ex(key, 1, millis(LIFE_SIGN_TTL))
-            .await;
+        let given = self.connection().pset_ex(key, 1, millis(LIFE_SIGN_TTL)).await;
         given.map_err(|error| store_error(&error))
     }
 }

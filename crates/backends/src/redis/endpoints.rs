@@ -44,12 +44,7 @@ impl RedisStore {
     async fn health(&self, id: &EndpointId) -> Result<EndpointHealth, StoreError> {
         let fields = self.connection().hgetall(keys::health(id)).await;
         let fields: HashMap<String, i64> = fields.map_err(|error| store_error(&error))?;
-        let count = |name| {
-            fields
-                .get(name)
-                .and_then(|n| u64::try_from(*n).ok())
-                .unwrap_or(0)
-        };
+        let count = |name| fields.get(name).and_then(|n| u64::try_from(*n).ok()).unwrap_or(0);
         let time = |name| fields.get(name).copied().map(Timestamp::from_unix_ms);
         Ok(EndpointHealth {
             failure_count: count("failing"),
@@ -64,17 +59,11 @@ impl RedisStore {
 #[async_trait]
 impl EndpointStore for RedisStore {
     async fn add_endpoint(&self, endpoint: &Endpoint) -> Result<Written, StoreError> {
-        self.write(
-            &ADD_ENDPOINT,
-            endpoint,
-            limits::ENDPOINTS_PER_TENANT_MAX as u64,
-        )
-        .await
+        self.write(&ADD_ENDPOINT, endpoint, limits::ENDPOINTS_PER_TENANT_MAX as u64).await
     }
 
     async fn replace_endpoint(&self, endpoint: &Endpoint) -> Result<Written, StoreError> {
-        self.write(&REPLACE_ENDPOINT, endpoint, endpoint.revision)
-            .await
+        self.write(&REPLACE_ENDPOINT, endpoint, endpoint.revision).await
     }
 
     async fn remove_endpoint(
@@ -101,9 +90,7 @@ impl EndpointStore for RedisStore {
         let key = keys::endpoints(tenant);
         let record = self.connection().hget(&key, id.as_str()).await;
         let record: Option<Vec<u8>> = record.map_err(|error| store_error(&error))?;
-        record
-            .map(|bytes| wire::decode_endpoint(&self.sealer, &key, &bytes))
-            .transpose()
+        record.map(|bytes| wire::decode_endpoint(&self.sealer, &key, &bytes)).transpose()
     }
 
     async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError> {
@@ -136,9 +123,7 @@ impl EndpointStore for RedisStore {
                 Written::Conflict => {}
             }
         }
-        Err(StoreError::Unavailable(format!(
-            "endpoint {id} is changed by others all the time"
-        )))
+        Err(StoreError::Unavailable(format!("endpoint {id} is changed by others all the time")))
     }
 
     async fn endpoint_health(&self, ids: &[EndpointId]) -> Result<Vec<EndpointHealth>, StoreError> {
@@ -163,8 +148,6 @@ impl EndpointStore for RedisStore {
     }
 
     async fn changes(&self) -> Result<Box<dyn Changes>, StoreError> {
-        Ok(Box::new(
-            RedisChanges::subscribe(self.client.clone()).await?,
-        ))
+        Ok(Box::new(RedisChanges::subscribe(self.client.clone()).await?))
     }
 }

@@ -49,10 +49,7 @@ impl JobStore for RedisStore {
     ) -> Result<Option<Job>, StoreError> {
         let mut claim = CLAIM_JOB.key(JOBS);
         claim.key(JOBS_OPEN).key(JOB_CLAIM);
-        claim
-            .arg(worker.as_str())
-            .arg(now.unix_ms())
-            .arg(until.unix_ms());
+        claim.arg(worker.as_str()).arg(now.unix_ms()).arg(until.unix_ms());
         let bytes = claim.invoke_async(&mut self.connection()).await;
         let bytes: Option<Vec<u8>> = bytes.map_err(|error| store_error(&error))?;
         bytes.map(|bytes| read(&bytes)).transpose()

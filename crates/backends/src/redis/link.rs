@@ -31,11 +31,7 @@ impl Link {
         let connected = client.get_connection_manager_with_config(config.clone());
         let manager = connected.await?;
         let current = Arc::new(Mutex::new(Numbered { number: 0, manager }));
-        Ok(Self {
-            client,
-            config,
-            current,
-        })
+        Ok(Self { client, config, current })
     }
 
     fn current(&self) -> Numbered {

@@ -25,10 +25,7 @@ const DATABASE: u8 = 15;
 /// What comes back by itself comes back within this time.
 const RECOVERY_MAX: Duration = Duration::from_secs(10);
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests have no configuration to read it from"
-)]
+#[expect(clippy::disallowed_methods, reason = "tests have no configuration to read it from")]
 fn server() -> String {
     std::env::var("HOOKFLEET_REDIS_URL").expect(
         "HOOKFLEET_REDIS_URL is not set: run these tests by `make test`, which starts a Redis",
@@ -61,9 +58,7 @@ fn endpoint(tenant: &str) -> Endpoint {
     let policy = EndpointPolicy { allow_http: false };
     let now = Timestamp::from_unix_ms(0);
     let tenant: TenantId = tenant.parse().unwrap();
-    patch
-        .create(tenant, now, policy, |_| unreachable!("it has a secret"))
-        .unwrap()
+    patch.create(tenant, now, policy, |_| unreachable!("it has a secret")).unwrap()
 }
 
 /// A test for each thing that a store has only once, so that tests can run side by side.
@@ -123,12 +118,7 @@ mod contract {
     #[tokio::test]
     async fn jobs() {
         let (store, prefix) = store("jobs").await;
-        let leftovers = [
-            keys::JOBS,
-            keys::JOBS_OPEN,
-            keys::JOBS_ENDED,
-            keys::JOB_CLAIM,
-        ];
+        let leftovers = [keys::JOBS, keys::JOBS_OPEN, keys::JOBS_ENDED, keys::JOB_CLAIM];
         store.connection().del::<_, ()>(&leftovers).await.unwrap();
         testing::jobs(&store, &prefix).await;
         the_newest_ended_jobs_are_kept(&store, &prefix).await;
@@ -178,9 +168,7 @@ async fn the_newest_ended_jobs_are_kept(store: &RedisStore, prefix: &str) {
         error: None,
     };
     let jobs: Vec<Job> = (0..=1000).map(job).collect();
-    try_join_all(jobs.iter().map(|job| store.put_job(job)))
-        .await
-        .unwrap();
+    try_join_all(jobs.iter().map(|job| store.put_job(job))).await.unwrap();
     let (oldest, newest) = (store.job(&jobs[0].id), store.job(&jobs[1000].id));
     assert_eq!(oldest.await.unwrap(), None);
     assert_eq!(newest.await.unwrap().as_ref(), jobs.last());
@@ -189,10 +177,7 @@ async fn the_newest_ended_jobs_are_kept(store: &RedisStore, prefix: &str) {
 #[tokio::test]
 async fn forgotten_scripts_are_sent_again() {
     let (store, tenant) = store("scripts").await;
-    store
-        .ask::<()>(redis::cmd("SCRIPT").arg("FLUSH"))
-        .await
-        .unwrap();
+    store.ask::<()>(redis::cmd("SCRIPT").arg("FLUSH")).await.unwrap();
     let added = store.add_endpoint(&endpoint(&tenant)).await.unwrap();
     assert_eq!(added, Written::Yes);
 }
@@ -215,10 +200,7 @@ async fn a_broken_connection_comes_back() {
         let id: u64 = store.ask(redis::cmd("CLIENT").arg("ID")).await.unwrap();
         let (killer, _) = self::store("broken").await;
         let mut kill = redis::cmd("CLIENT");
-        killer
-            .ask::<()>(kill.arg("KILL").arg("ID").arg(id))
-            .await
-            .unwrap();
+        killer.ask::<()>(kill.arg("KILL").arg("ID").arg(id)).await.unwrap();
         recovers(&store).await;
     }
 }
@@ -265,16 +247,12 @@ async fn a_refused_login_is_tried_again() {
     switch(&admin, &user, "on").await;
     recovers(&store).await;
     let mut acl = redis::cmd("ACL");
-    admin
-        .ask::<()>(acl.arg("DELUSER").arg(&user))
-        .await
-        .unwrap();
+    admin.ask::<()>(acl.arg("DELUSER").arg(&user)).await.unwrap();
 }
 
 async fn hear(changes: &mut dyn Changes, expected: &Change) {
-    let heard = tokio::time::timeout(RECOVERY_MAX, async {
-        while changes.next().await != *expected {}
-    });
+    let heard =
+        tokio::time::timeout(RECOVERY_MAX, async { while changes.next().await != *expected {} });
     assert!(heard.await.is_ok(), "{expected:?} is heard");
 }
 
@@ -282,10 +260,7 @@ async fn hear(changes: &mut dyn Changes, expected: &Change) {
 async fn errors_say_what_to_do() {
     let connect = async |url: &str| RedisStore::connect(options(url)).await.err();
     let unreachable = connect("redis://127.0.0.1:1").await;
-    assert!(
-        matches!(unreachable, Some(StoreError::Unavailable(_))),
-        "{unreachable:?}"
-    );
+    assert!(matches!(unreachable, Some(StoreError::Unavailable(_))), "{unreachable:?}");
 
     let wrong = server().replacen("://", "://nobody:hush-word@", 1);
     let wrong = connect(&wrong).await;
@@ -311,9 +286,7 @@ async fn many_letters_of_one_moment(store: &RedisStore, prefix: &str) {
         },
     };
     let letters: Vec<DeadLetter> = (0..=LOOKED_AT_MAX).map(letter).collect();
-    try_join_all(letters.iter().map(|letter| store.show_dead_letter(letter)))
-        .await
-        .unwrap();
+    try_join_all(letters.iter().map(|letter| store.show_dead_letter(letter))).await.unwrap();
 
     let page = async |filter: &DeadLetterFilter, limit, cursor| {
         let request = PageRequest { limit, cursor };
@@ -331,24 +304,12 @@ async fn many_letters_of_one_moment(store: &RedisStore, prefix: &str) {
     }
     assert_eq!(ids.len(), letters.len(), "each once");
 
-    let none = DeadLetterFilter {
-        reason: Some(DeadLetterReason::Gone),
-        ..all.clone()
-    };
+    let none = DeadLetterFilter { reason: Some(DeadLetterReason::Gone), ..all.clone() };
     let first = page(&none, 10, None).await;
-    assert!(
-        first.items.is_empty() && first.next_cursor.is_some(),
-        "it stops looking"
-    );
+    assert!(first.items.is_empty() && first.next_cursor.is_some(), "it stops looking");
     let second = page(&none, 10, first.next_cursor).await;
-    assert!(
-        second.items.is_empty() && second.next_cursor.is_none(),
-        "and goes on"
-    );
-    let malformed = DeadLetterFilter {
-        reason: Some(DeadLetterReason::Malformed),
-        ..all
-    };
+    assert!(second.items.is_empty() && second.next_cursor.is_none(), "and goes on");
+    let malformed = DeadLetterFilter { reason: Some(DeadLetterReason::Malformed), ..all };
     let count = store.count_dead_letters(&malformed).await.unwrap();
     assert_eq!(count, letters.len() as u64, "counted to the end");
     store.clear_dead_letters().await.unwrap();
@@ -363,11 +324,7 @@ async fn what_is_remembered_expires() {
     testing::record(&store, &prefix).await;
     testing::attempts(&store, &prefix).await;
     testing::status(&store, &prefix).await;
-    let keys: Vec<String> = store
-        .connection()
-        .keys(format!("*{prefix}*"))
-        .await
-        .unwrap();
+    let keys: Vec<String> = store.connection().keys(format!("*{prefix}*")).await.unwrap();
     assert!(keys.len() > 20, "{keys:?}");
     for key in keys {
         let left_ms: i64 = store.connection().pttl(&key).await.unwrap();

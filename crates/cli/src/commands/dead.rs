@@ -27,15 +27,8 @@ pub async fn run(arguments: DeadArgs) -> Result<(), Failure> {
             } else {
                 json!({"items": by_id(&client, &filter.ids).await?, "next_cursor": null})
             };
-            let columns = [
-                "id",
-                "died_at",
-                "reason",
-                "tenant",
-                "event_type",
-                "event_id",
-                "endpoint_id",
-            ];
+            let columns =
+                ["id", "died_at", "reason", "tenant", "event_type", "event_id", "endpoint_id"];
             output::table(client.output, &list, &columns)
         }
         DeadCommand::Show { id } => {
@@ -43,12 +36,7 @@ pub async fn run(arguments: DeadArgs) -> Result<(), Failure> {
             output::answer(client.output, &letter)
         }
         DeadCommand::Export { filter } => export(&client, filter).await,
-        DeadCommand::Replay {
-            filter,
-            rate,
-            dry_run,
-            no_wait,
-        } => {
+        DeadCommand::Replay { filter, rate, dry_run, no_wait } => {
             let rate = rate.map(|rate| rate.to_string());
             let mut body = json!({"filter": filter.body(), "dry_run": dry_run});
             if let (Some(fields), Some(rate)) = (body.as_object_mut(), rate) {
@@ -56,12 +44,7 @@ pub async fn run(arguments: DeadArgs) -> Result<(), Failure> {
             }
             start(&client, "replay", &body, dry_run || no_wait).await
         }
-        DeadCommand::Discard {
-            filter,
-            all,
-            dry_run,
-            no_wait,
-        } => {
+        DeadCommand::Discard { filter, all, dry_run, no_wait } => {
             if filter.is_empty() && !all && !dry_run {
                 let hint = "no filter given: discarding every dead letter takes --all";
                 return Err(Failure::usage(hint));
@@ -84,36 +67,27 @@ async fn by_id(client: &Client, ids: &[String]) -> Result<Vec<Value>, Failure> {
 async fn export(client: &Client, filter: DeadFilter) -> Result<(), Failure> {
     let ids = if filter.ids.is_empty() {
         let list = all_pages(client, LIST, filter.query()).await?;
-        let items = list
-            .get("items")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default();
+        let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
         let id = |item: &Value| item.get("id").and_then(Value::as_str).map(str::to_owned);
         items.iter().filter_map(id).collect()
     } else {
         filter.ids
     };
     for id in ids {
-        let letter = client.get(&format!("{LIST}/{id}"), &[]).await?;
-        output::line(&letter.to_string())?;
+        output::line(&client.get_text(&format!("{LIST}/{id}")).await?)?;
     }
     Ok(())
 }
 
 /// Asks for a job, and follows it to its end unless told not to wait.
 async fn start(client: &Client, verb: &str, body: &Value, no_wait: bool) -> Result<(), Failure> {
-    let asked = client
-        .send(Method::POST, &format!("{LIST}/{verb}"), body)
-        .await?;
+    let asked = client.send(Method::POST, &format!("{LIST}/{verb}"), body).await?;
     let id = asked.get("job_id").and_then(Value::as_str);
     let Some(id) = id.filter(|_| !no_wait) else {
         return output::answer(client.output, &asked);
     };
     if client.output == OutputFormat::Text {
-        output::tell(&format!(
-            "job {id} begins; it goes on if this command is interrupted"
-        ));
+        output::tell(&format!("job {id} begins; it goes on if this command is interrupted"));
     }
     loop {
         let job = client.get(&format!("/v1/jobs/{id}"), &[]).await?;
@@ -145,10 +119,7 @@ impl DeadFilter {
     }
 
     fn body(&self) -> Value {
-        let fields = self
-            .query()
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.into()));
+        let fields = self.query().into_iter().map(|(name, value)| (name.to_owned(), value.into()));
         let mut body: Map<String, Value> = fields.collect();
         if !self.ids.is_empty() {
             body.insert("ids".to_owned(), self.ids.clone().into());

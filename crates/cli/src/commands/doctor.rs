@@ -37,10 +37,7 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
     if wrong == 0 {
         return Ok(());
     }
-    Err(Failure::failed(format!(
-        "{wrong} of {} checks found something wrong",
-        checks.len()
-    )))
+    Err(Failure::failed(format!("{wrong} of {} checks found something wrong", checks.len())))
 }
 
 async fn broker(config: &Config) -> Vec<Check> {
@@ -48,10 +45,7 @@ async fn broker(config: &Config) -> Vec<Check> {
         Ok(findings) => findings.into_iter().map(topology).collect(),
         Err(error) => vec![Check {
             name: "broker".to_owned(),
-            problem: Some((
-                error.to_string(),
-                "check --amqp-url, and that the broker is up",
-            )),
+            problem: Some((error.to_string(), "check --amqp-url, and that the broker is up")),
         }],
     }
 }
@@ -67,10 +61,8 @@ fn topology(finding: Finding) -> Check {
 }
 
 async fn store(config: &Config) -> Vec<Check> {
-    let wrong = |problem: String, mend| Check {
-        name: "store".to_owned(),
-        problem: Some((problem, mend)),
-    };
+    let wrong =
+        |problem: String, mend| Check { name: "store".to_owned(), problem: Some((problem, mend)) };
     let sealer = match Sealer::new(&config.master_key) {
         Ok(sealer) => sealer,
         Err(error) => return vec![wrong(error.to_string(), "make one: openssl rand -hex 32")],
@@ -83,21 +75,13 @@ async fn store(config: &Config) -> Vec<Check> {
             return vec![wrong(error.to_string(), mend)];
         }
     };
-    let answers = store
-        .ping()
-        .await
-        .err()
-        .map(|error| (error.to_string(), "see Redis' log"));
+    let answers = store.ping().await.err().map(|error| (error.to_string(), "see Redis' log"));
     let clock = match store.server_time().await {
         Ok(theirs) => {
             let ours = SystemClock.now();
             let off = ours.since(theirs).max(theirs.since(ours)).as_millis();
-            (off > u128::from(CLOCK_OFF_MAX_MS)).then(|| {
-                (
-                    format!("{off} ms apart from the store's"),
-                    "run NTP on both machines",
-                )
-            })
+            (off > u128::from(CLOCK_OFF_MAX_MS))
+                .then(|| (format!("{off} ms apart from the store's"), "run NTP on both machines"))
         }
         Err(error) => Some((error.to_string(), "see Redis' log")),
     };
@@ -111,17 +95,8 @@ async fn store(config: &Config) -> Vec<Check> {
         Err(error) => Some((error.to_string(), "allow CONFIG GET or INFO to this user")),
     };
     vec![
-        Check {
-            name: "store answers".to_owned(),
-            problem: answers,
-        },
-        Check {
-            name: "clock".to_owned(),
-            problem: clock,
-        },
-        Check {
-            name: "store outlives a restart".to_owned(),
-            problem: lasting,
-        },
+        Check { name: "store answers".to_owned(), problem: answers },
+        Check { name: "clock".to_owned(), problem: clock },
+        Check { name: "store outlives a restart".to_owned(), problem: lasting },
     ]
 }

@@ -14,32 +14,17 @@ pub async fn run(arguments: EndpointArgs) -> Result<(), Failure> {
     let of = |tenant: &str| format!("/v1/tenants/{tenant}/endpoints");
     match arguments.command {
         EndpointCommand::Create { tenant, fields } => {
-            let created = client
-                .send(Method::POST, &of(&tenant.tenant), &body(*fields)?)
-                .await?;
+            let created = client.send(Method::POST, &of(&tenant.tenant), &body(*fields)?).await?;
             output::answer(client.output, &created)
         }
-        EndpointCommand::List {
-            tenant,
-            project,
-            active,
-            event_type,
-        } => {
+        EndpointCommand::List { tenant, project, active, event_type } => {
             let query = [
                 ("project", project),
                 ("active", active.map(|active| active.to_string())),
                 ("event_type", event_type),
             ];
             let list = all_pages(&client, &of(&tenant.tenant), given(query)).await?;
-            let columns = [
-                "id",
-                "active",
-                "failureCount",
-                "profile",
-                "project",
-                "events",
-                "url",
-            ];
+            let columns = ["id", "active", "failureCount", "profile", "project", "events", "url"];
             output::table(client.output, &list, &columns)
         }
         EndpointCommand::Show { tenant, id } => {
@@ -52,23 +37,14 @@ pub async fn run(arguments: EndpointArgs) -> Result<(), Failure> {
             output::answer(client.output, &changed)
         }
         EndpointCommand::Delete { tenant, id } => {
-            client
-                .delete(&format!("{}/{id}", of(&tenant.tenant)))
-                .await?;
+            client.delete(&format!("{}/{id}", of(&tenant.tenant))).await?;
             output::answer(client.output, &json!({"id": id, "deleted": true}))
         }
         EndpointCommand::Attempts { tenant, id, limit } => {
             let path = format!("{}/{id}/attempts", of(&tenant.tenant));
             let list = client.get(&path, &[("limit", limit.to_string())]).await?;
-            let columns = [
-                "at",
-                "event_type",
-                "attempt",
-                "status",
-                "http_status",
-                "duration_ms",
-                "error",
-            ];
+            let columns =
+                ["at", "event_type", "attempt", "status", "http_status", "duration_ms", "error"];
             output::table(client.output, &list, &columns)
         }
     }
@@ -78,10 +54,7 @@ pub async fn run(arguments: EndpointArgs) -> Result<(), Failure> {
 pub fn given<const N: usize>(
     pairs: [(&'static str, Option<String>); N],
 ) -> Vec<(&'static str, String)> {
-    pairs
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect()
+    pairs.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// Every page of a list, as one.
@@ -98,10 +71,7 @@ pub async fn all_pages(
         if let Some(Value::Array(more)) = page.get_mut("items").map(Value::take) {
             items.extend(more);
         }
-        cursor = page
-            .get("next_cursor")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
+        cursor = page.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
         if cursor.is_none() {
             return Ok(json!({"items": items, "next_cursor": null}));
         }
@@ -125,10 +95,7 @@ fn body(fields: EndpointFields) -> Result<Value, Failure> {
         ("name", fields.name.map(Value::from)),
         ("project", fields.project.map(Value::from)),
         ("events", fields.events.map(Value::from)),
-        (
-            "secret",
-            fields.secret.map(|secret| Value::from(secret.0.expose())),
-        ),
+        ("secret", fields.secret.map(|secret| Value::from(secret.0.expose()))),
         ("timeout", fields.timeout.map(Value::from)),
         ("retry", retry),
         ("active", fields.active.map(Value::from)),

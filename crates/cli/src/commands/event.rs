@@ -34,11 +34,9 @@ struct EventBody<'a> {
 pub async fn run(arguments: EventArgs) -> Result<(), Failure> {
     let client = Client::new(arguments.server)?;
     match arguments.command {
-        EventCommand::Publish {
-            tenant,
-            ndjson: Some(file),
-            ..
-        } => publish_file(&client, &tenant.tenant, &file).await,
+        EventCommand::Publish { tenant, ndjson: Some(file), .. } => {
+            publish_file(&client, &tenant.tenant, &file).await
+        }
         EventCommand::Publish {
             tenant,
             event_type,
@@ -56,9 +54,7 @@ pub async fn run(arguments: EventArgs) -> Result<(), Failure> {
             };
             let body = serde_json::to_string(&event).map_err(Failure::failed)?;
             let path = format!("/v1/tenants/{}/events", tenant.tenant);
-            let published = client
-                .publish(&path, body, idempotency_key.as_deref())
-                .await?;
+            let published = client.publish(&path, body, idempotency_key.as_deref()).await?;
             output::answer(client.output, &published)
         }
         EventCommand::Show { tenant, id } => {
@@ -75,10 +71,7 @@ fn read_data(argument: &str) -> Result<Box<RawValue>, Failure> {
         Some(file) => std::fs::read_to_string(file).map_err(unreadable)?,
         None if argument == "-" => {
             let mut text = String::new();
-            std::io::stdin()
-                .lock()
-                .read_to_string(&mut text)
-                .map_err(unreadable)?;
+            std::io::stdin().lock().read_to_string(&mut text).map_err(unreadable)?;
             text
         }
         None => argument.to_owned(),
@@ -101,10 +94,7 @@ async fn publish_file(client: &Client, tenant: &str, file: &Path) -> Result<(), 
         let full = lines == LINES_AT_ONCE
             || batch.len() + line.len() + 1 > limits::BATCH_BYTES_MAX && lines > 0;
         if full {
-            tally.add(
-                &post(client, &path, std::mem::take(&mut batch)).await?,
-                first_line,
-            );
+            tally.add(&post(client, &path, std::mem::take(&mut batch)).await?, first_line);
             (first_line, lines) = (first_line + lines, 0);
         }
         bar.inc(line.len() as u64 + 1);
@@ -120,10 +110,7 @@ async fn publish_file(client: &Client, tenant: &str, file: &Path) -> Result<(), 
 }
 
 async fn post(client: &Client, path: &str, batch: String) -> Result<Value, Failure> {
-    let body = Body {
-        content_type: "application/x-ndjson",
-        bytes: batch.into(),
-    };
+    let body = Body { content_type: "application/x-ndjson", bytes: batch.into() };
     client.call(Method::POST, path, Some(body)).await
 }
 
@@ -145,16 +132,10 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, answer: &Value, first_line: usize) {
-        let items = answer
-            .get("items")
-            .and_then(Value::as_array)
-            .map(Vec::as_slice);
+        let items = answer.get("items").and_then(Value::as_array).map(Vec::as_slice);
         for (n, item) in items.unwrap_or_default().iter().enumerate() {
             if let Some(error) = item.get("error") {
-                let detail = error
-                    .get("detail")
-                    .and_then(Value::as_str)
-                    .unwrap_or("refused");
+                let detail = error.get("detail").and_then(Value::as_str).unwrap_or("refused");
                 output::tell(&format!("line {}: {detail}", first_line + n));
                 self.refused += 1;
             } else if item.get("duplicate") == Some(&Value::Bool(true)) {
@@ -166,11 +147,7 @@ impl Tally {
     }
 
     fn report(&self, client: &Client) -> Result<(), Failure> {
-        let Self {
-            accepted,
-            duplicates,
-            refused,
-        } = self;
+        let Self { accepted, duplicates, refused } = self;
         let told = json!({"accepted": accepted, "duplicates": duplicates, "refused": refused});
         output::answer(client.output, &told)?;
         if *refused > 0 {

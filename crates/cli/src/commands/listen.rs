@@ -30,10 +30,7 @@ struct Receiver {
 /// Runs it, until it is told to stop.
 pub async fn run(arguments: ListenArgs) -> Result<(), Failure> {
     let signature = arguments.profile.settings().signature;
-    let key = arguments
-        .secret
-        .map(|secret| key(&signature, &secret.0))
-        .transpose();
+    let key = arguments.secret.map(|secret| key(&signature, &secret.0)).transpose();
     let receiver = Receiver {
         key: key.map_err(|error| Failure::usage(format!("--secret: {error}")))?,
         signature,
@@ -45,10 +42,7 @@ pub async fn run(arguments: ListenArgs) -> Result<(), Failure> {
     let listener =
         bound.map_err(|error| Failure::failed(format!("port {}: {error}", arguments.port)))?;
     let address = listener.local_addr().map_err(Failure::failed)?;
-    output::tell(&format!(
-        "listening on http://{address} (profile {})",
-        arguments.profile
-    ));
+    output::tell(&format!("listening on http://{address} (profile {})", arguments.profile));
     let mut tasks = JoinSet::new();
     let stop = lifecycle::stop_on_signal(&mut tasks)?;
     let router = Router::new()
@@ -76,10 +70,7 @@ async fn receive(
     body: Bytes,
 ) -> StatusCode {
     let signature = receiver.verify(&headers, &body);
-    if receiver
-        .print(&method, &uri, &headers, (&body, &signature))
-        .is_err()
-    {
+    if receiver.print(&method, &uri, &headers, (&body, &signature)).is_err() {
         return StatusCode::INTERNAL_SERVER_ERROR;
     }
     tokio::time::sleep(receiver.delay).await;
@@ -113,10 +104,7 @@ impl Receiver {
                     body,
                 };
                 let now_unix_s = SystemClock.now().unix_s();
-                let tolerance = Tolerance {
-                    now_unix_s,
-                    seconds: TOLERANCE_S,
-                };
+                let tolerance = Tolerance { now_unix_s, seconds: TOLERANCE_S };
                 verify_standard(std::slice::from_ref(key), &received, tolerance)
             }
         };
@@ -134,16 +122,12 @@ impl Receiver {
         let text = |value: &axum::http::HeaderValue| {
             String::from_utf8_lossy(value.as_bytes()).into_owned()
         };
-        let headers: Vec<(String, String)> = headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), text(value)))
-            .collect();
+        let headers: Vec<(String, String)> =
+            headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
         match self.output {
             OutputFormat::Json => {
-                let fields: serde_json::Map<_, _> = headers
-                    .into_iter()
-                    .map(|(name, value)| (name, value.into()))
-                    .collect();
+                let fields: serde_json::Map<_, _> =
+                    headers.into_iter().map(|(name, value)| (name, value.into())).collect();
                 let request = json!({
                     "method": method.as_str(),
                     "path": uri.to_string(),
@@ -156,16 +140,10 @@ impl Receiver {
             }
             OutputFormat::Text => {
                 let mut lines = vec![format!("{method} {uri}")];
-                lines.extend(
-                    headers
-                        .iter()
-                        .map(|(name, value)| format!("  {name}: {value}")),
-                );
+                lines.extend(headers.iter().map(|(name, value)| format!("  {name}: {value}")));
                 lines.push(format!("  {body}"));
-                lines.push(format!(
-                    "  signature: {signature}; answered {}\n",
-                    self.status.as_u16()
-                ));
+                lines
+                    .push(format!("  signature: {signature}; answered {}\n", self.status.as_u16()));
                 output::line(&lines.join("\n"))
             }
         }

@@ -25,38 +25,17 @@ struct Roles {
 
 /// `hookfleet serve`
 pub async fn serve(settings: Settings) -> Result<(), Failure> {
-    run(
-        settings.complete("serve")?,
-        Roles {
-            api: true,
-            worker: true,
-        },
-    )
-    .await
+    run(settings.complete("serve")?, Roles { api: true, worker: true }).await
 }
 
 /// `hookfleet api`
 pub async fn api(settings: Settings) -> Result<(), Failure> {
-    run(
-        settings.complete("api")?,
-        Roles {
-            api: true,
-            worker: false,
-        },
-    )
-    .await
+    run(settings.complete("api")?, Roles { api: true, worker: false }).await
 }
 
 /// `hookfleet worker`
 pub async fn worker(settings: Settings) -> Result<(), Failure> {
-    run(
-        settings.complete("worker")?,
-        Roles {
-            api: false,
-            worker: true,
-        },
-    )
-    .await
+    run(settings.complete("worker")?, Roles { api: false, worker: true }).await
 }
 
 async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
@@ -75,28 +54,18 @@ async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
     let starting = Starting::default();
     let mut servers = JoinSet::new();
     let ops = hookfleet_api::ops_router(registry.clone(), Arc::new(starting.clone()));
-    servers.spawn(hookfleet_api::serve(
-        bind(config.metrics_listen).await?,
-        ops,
-        stop.clone(),
-    ));
+    servers.spawn(hookfleet_api::serve(bind(config.metrics_listen).await?, ops, stop.clone()));
     if roles.api {
         let listener = bind(config.listen).await?;
         tracing::info!("the API listens on http://{}", local(&listener));
-        servers.spawn(hookfleet_api::serve(
-            listener,
-            starting.router(),
-            stop.clone(),
-        ));
+        servers.spawn(hookfleet_api::serve(listener, starting.router(), stop.clone()));
     }
     let Some(parts) = Parts::connect(&config, &registry, &stop).await? else {
         return Ok(());
     };
     let ready = QueueAndStore::new(Arc::clone(&parts.queue), Arc::clone(&parts.store));
     let router = match token {
-        Some(token) => Some(hookfleet_api::router(api_of(
-            &parts, &config, token, &registry,
-        )?)),
+        Some(token) => Some(hookfleet_api::router(api_of(&parts, &config, token, &registry)?)),
         None => None,
     };
     starting.begun(Arc::new(ready), router);
@@ -126,9 +95,7 @@ async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 fn local(listener: &TcpListener) -> String {
-    listener
-        .local_addr()
-        .map_or_else(|_| "?".to_owned(), |address| address.to_string())
+    listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string())
 }
 
 fn api_of(
@@ -142,10 +109,7 @@ fn api_of(
         queue: Arc::clone(&parts.queue),
         store: Arc::clone(&parts.store),
         producer: parts.producer.clone(),
-        prober: Arc::new(SendingProber {
-            sender: Arc::clone(&parts.sender),
-            clock,
-        }),
+        prober: Arc::new(SendingProber { sender: Arc::clone(&parts.sender), clock }),
         clock: Arc::clone(&parts.clock),
         admin_token,
         policy: config.endpoints,

@@ -10,9 +10,7 @@ fn create(json: &str) -> Result<Endpoint, String> {
     let patch: EndpointPatch = serde_json::from_str(json).map_err(|error| error.to_string())?;
     let made = |_: &Signature| Secret::new("made");
     let tenant = "acme".parse().unwrap();
-    patch
-        .create(tenant, now(), POLICY, made)
-        .map_err(|error| error.to_string())
+    patch.create(tenant, now(), POLICY, made).map_err(|error| error.to_string())
 }
 
 #[track_caller]
@@ -57,50 +55,20 @@ fn the_user_of_auto_blogger_chooses_the_secret() {
 #[test]
 fn bad_input_is_refused() {
     refused("{}", "url is missing");
-    refused(
-        r#"{"url":"https://a.example","profile":"nope"}"#,
-        "unknown variant `nope`",
-    );
-    refused(
-        r#"{"url":"https://a.example","tiemout":"3s"}"#,
-        "unknown field `tiemout`",
-    );
-    refused(
-        r#"{"url":"https://a.example","timeout":"3"}"#,
-        "duration \"3\" is invalid",
-    );
-    refused(
-        r#"{"url":"https://a.example","timeout":"3h"}"#,
-        "timeout is invalid",
-    );
-    refused(
-        r#"{"url":"https://a.example","secret":""}"#,
-        "secret is invalid",
-    );
-    refused(
-        r#"{"url":"https://a.example","headers":{"Host":"b"}}"#,
-        "no setting may name",
-    );
-    refused(
-        r#"{"url":"https://a.example","headers":{"X-A":"b\r\nc"}}"#,
-        "visible ASCII",
-    );
-    refused(
-        r#"{"url":"https://a.example","event_header":"webhook-id"}"#,
-        "no setting may name",
-    );
+    refused(r#"{"url":"https://a.example","profile":"nope"}"#, "unknown variant `nope`");
+    refused(r#"{"url":"https://a.example","tiemout":"3s"}"#, "unknown field `tiemout`");
+    refused(r#"{"url":"https://a.example","timeout":"3"}"#, "duration \"3\" is invalid");
+    refused(r#"{"url":"https://a.example","timeout":"3h"}"#, "timeout is invalid");
+    refused(r#"{"url":"https://a.example","secret":""}"#, "secret is invalid");
+    refused(r#"{"url":"https://a.example","headers":{"Host":"b"}}"#, "no setting may name");
+    refused(r#"{"url":"https://a.example","headers":{"X-A":"b\r\nc"}}"#, "visible ASCII");
+    refused(r#"{"url":"https://a.example","event_header":"webhook-id"}"#, "no setting may name");
     refused(
         r#"{"url":"https://a.example","profile":"entri","headers":{"x-webhook-event":"b"}}"#,
         "set twice",
     );
-    refused(
-        r#"{"url":"http://a.example","profile":"auto-blogger"}"#,
-        "must be https",
-    );
-    refused(
-        r#"{"url":"https://a.example","max_in_flight":0}"#,
-        "max_in_flight",
-    );
+    refused(r#"{"url":"http://a.example","profile":"auto-blogger"}"#, "must be https");
+    refused(r#"{"url":"https://a.example","max_in_flight":0}"#, "max_in_flight");
 }
 
 #[test]
@@ -121,13 +89,7 @@ fn a_change_keeps_the_rest() {
     assert_eq!(changed.settings.timeout, Duration::from_secs(3));
     assert_eq!(changed.revision, 2);
     let name = "authorization".parse().unwrap();
-    assert_eq!(
-        changed.auth,
-        Auth::Header {
-            name,
-            token: Secret::new("t")
-        }
-    );
+    assert_eq!(changed.auth, Auth::Header { name, token: Secret::new("t") });
 }
 
 #[test]
@@ -137,8 +99,6 @@ fn no_secret_in_debug() {
     )
     .unwrap();
     assert!(!format!("{patch:?}").contains("hush"));
-    let endpoint = patch.create("acme".parse().unwrap(), now(), POLICY, |_| {
-        Secret::new("hush")
-    });
+    let endpoint = patch.create("acme".parse().unwrap(), now(), POLICY, |_| Secret::new("hush"));
     assert!(!format!("{endpoint:?}").contains("hush"));
 }

@@ -5,28 +5,18 @@ use super::*;
 
 fn no_envelope() -> Envelope {
     let accepted_at = Timestamp::from_unix_ms(0);
-    Envelope {
-        idempotency_key: None,
-        trace: None,
-        accepted_at,
-    }
+    Envelope { idempotency_key: None, trace: None, accepted_at }
 }
 
 fn event() -> Event {
     let envelope = Envelope {
         idempotency_key: Some("42-1716206400".parse().unwrap()),
-        trace: Some(
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-                .parse()
-                .unwrap(),
-        ),
+        trace: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()),
         accepted_at: Timestamp::from_unix_ms(1_700_000_000_123),
     };
     let body = br#"{"tenant":"acme","type":"post.published","project":"site","id":"ev_1",
         "timestamp":"2026-02-19T15:32:00+01:00","data":{"b": 1.50, "a":"\u00e9"}}"#;
-    let Message::Event(event) = decode_event(body.to_vec(), envelope) else {
-        panic!("no event")
-    };
+    let Message::Event(event) = decode_event(body.to_vec(), envelope) else { panic!("no event") };
     event
 }
 
@@ -56,9 +46,7 @@ fn golden_delivery() {
     let bytes = encode_delivery(&delivery());
     expect![[r#"{"v":1,"endpoint":"ep_1","generation":0,"attempt":2,"history":[{"attempt":1,"at":"2023-11-14T22:13:21.000Z","duration_ms":12,"http_status":503,"error":"answered with status 503"}],"event":{"id":"ev_1","tenant":"acme","type":"post.published","project":"site","timestamp":"2026-02-19T14:32:00.000Z","accepted_at":"2023-11-14T22:13:20.123Z","idempotency_key":"42-1716206400","trace":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01","data":{"b": 1.50, "a":"\u00e9"}}}"#]]
         .assert_eq(&text(bytes.clone()));
-    let Message::Delivery(read) = decode_delivery(bytes.clone()) else {
-        panic!()
-    };
+    let Message::Delivery(read) = decode_delivery(bytes.clone()) else { panic!() };
     assert_eq!(encode_delivery(&read), bytes);
 }
 
@@ -70,10 +58,7 @@ fn golden_dead_letters() {
     assert!(text(bytes.clone()).starts_with(
         r#"{"v":1,"id":"dl_06064bcb73a057cb81ab413101739f14","reason":"exhausted","died_at":"2023-11-14T22:13:22.000Z","delivery":{"v":1,"#
     ), "{}", text(bytes.clone()));
-    assert_eq!(
-        encode_dead_letter(&decode_dead_letter(&bytes).unwrap()),
-        bytes
-    );
+    assert_eq!(encode_dead_letter(&decode_dead_letter(&bytes).unwrap()), bytes);
 
     let remains = Remains::Raw {
         bytes: vec![0, 255],
@@ -82,19 +67,11 @@ fn golden_dead_letters() {
         trace: None,
     };
     let id = "dl_2".parse().unwrap();
-    let raw = DeadLetter {
-        id,
-        reason: DeadLetterReason::Malformed,
-        died_at: now,
-        remains,
-    };
+    let raw = DeadLetter { id, reason: DeadLetterReason::Malformed, died_at: now, remains };
     let bytes = encode_dead_letter(&raw);
     expect![[r#"{"v":1,"id":"dl_2","reason":"malformed","died_at":"2023-11-14T22:13:22.000Z","raw":{"bytes":"AP8=","error":"no JSON"}}"#]]
         .assert_eq(&text(bytes.clone()));
-    assert_eq!(
-        encode_dead_letter(&decode_dead_letter(&bytes).unwrap()),
-        bytes
-    );
+    assert_eq!(encode_dead_letter(&decode_dead_letter(&bytes).unwrap()), bytes);
 }
 
 #[track_caller]
@@ -111,14 +88,8 @@ fn what_is_no_event_is_kept_raw() {
     check_malformed("", "EOF");
     check_malformed("[]", "invalid length");
     check_malformed(r#"{"tenant":"acme","type":"a.b"}"#, "missing field `data`");
-    check_malformed(
-        r#"{"tenant":"a.b","type":"a.b","data":1}"#,
-        "tenant \"a.b\" is invalid",
-    );
-    check_malformed(
-        r#"{"tenant":"acme","type":"a.b","data":1,"x":1}"#,
-        "unknown field `x`",
-    );
+    check_malformed(r#"{"tenant":"a.b","type":"a.b","data":1}"#, "tenant \"a.b\" is invalid");
+    check_malformed(r#"{"tenant":"acme","type":"a.b","data":1,"x":1}"#, "unknown field `x`");
 }
 
 #[test]
@@ -133,9 +104,7 @@ fn a_plain_clients_event_has_no_id_yet() {
 #[test]
 fn a_later_version_is_not_read_by_halves() {
     let body = text(encode_delivery(&delivery())).replacen("\"v\":1", "\"v\":2", 1);
-    let Message::Malformed(raw) = decode_delivery(body.into()) else {
-        panic!("was read")
-    };
+    let Message::Malformed(raw) = decode_delivery(body.into()) else { panic!("was read") };
     assert_eq!(raw.error, "its version is 2: expected 1");
 }
 

@@ -12,16 +12,8 @@ fn key(text: &str) -> Key {
 
 /// Verifies at [`NOW`], for the id `id` and the body `{}`.
 fn verify(keys: &[Key], timestamp: &str, signature: &str) -> Result<(), VerifyError> {
-    let received = Received {
-        id: "id",
-        timestamp,
-        signature,
-        body: b"{}",
-    };
-    let tolerance = Tolerance {
-        now_unix_s: NOW,
-        seconds: TOLERANCE_S,
-    };
+    let received = Received { id: "id", timestamp, signature, body: b"{}" };
+    let tolerance = Tolerance { now_unix_s: NOW, seconds: TOLERANCE_S };
     verify_standard(keys, &received, tolerance)
 }
 
@@ -39,10 +31,7 @@ fn one_known_entry_must_match() {
     check(&format!("{other} {good}"), Ok(()));
     check(&format!("v1a,AAAA {good}"), Ok(()));
     check(&format!("{others}{good}"), Ok(()));
-    check(
-        &format!("{others}{other} {good}"),
-        Err(VerifyError::Mismatch),
-    );
+    check(&format!("{others}{other} {good}"), Err(VerifyError::Mismatch));
     check(&other, Err(VerifyError::Mismatch));
     check("v1,", Err(VerifyError::Mismatch));
     check("", Err(VerifyError::Malformed));
@@ -70,20 +59,9 @@ fn a_timestamp_may_lie_as_far_off_as_tolerated() {
 fn parts_cannot_move_from_one_field_to_the_next() {
     let (key, id) = (key("k"), format!("a.{NOW}"));
     let signature = sign_standard(std::slice::from_ref(&key), "a", NOW, b"7.{}");
-    let moved = Received {
-        id: &id,
-        timestamp: "7",
-        signature: &signature,
-        body: b"{}",
-    };
-    let tolerance = Tolerance {
-        now_unix_s: 7,
-        seconds: TOLERANCE_S,
-    };
-    assert_eq!(
-        verify_standard(&[key], &moved, tolerance),
-        Err(VerifyError::Malformed)
-    );
+    let moved = Received { id: &id, timestamp: "7", signature: &signature, body: b"{}" };
+    let tolerance = Tolerance { now_unix_s: 7, seconds: TOLERANCE_S };
+    assert_eq!(verify_standard(&[key], &moved, tolerance), Err(VerifyError::Malformed));
 }
 
 #[test]

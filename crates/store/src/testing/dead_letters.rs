@@ -102,10 +102,7 @@ async fn count(scene: &Scene<'_>, filter: &DeadLetterFilter) -> u64 {
 async fn pages(scene: &Scene<'_>, filter: &DeadLetterFilter) -> Vec<DeadLetterId> {
     let (mut ids, mut cursor) = (Vec::new(), None);
     loop {
-        let request = PageRequest {
-            limit: PAGE,
-            cursor: cursor.clone(),
-        };
+        let request = PageRequest { limit: PAGE, cursor: cursor.clone() };
         let page = scene.store.dead_letters(filter, &request).await;
         let page = page.expect("a page is read");
         assert!(page.items.len() <= PAGE, "a page of {}", page.items.len());
@@ -120,10 +117,7 @@ async fn pages(scene: &Scene<'_>, filter: &DeadLetterFilter) -> Vec<DeadLetterId
 
 /// What is read is what was shown first.
 async fn one(scene: &Scene<'_>, raw: &DeadLetter) {
-    let later = DeadLetter {
-        died_at: at(300),
-        ..raw.clone()
-    };
+    let later = DeadLetter { died_at: at(300), ..raw.clone() };
     show(scene, &later).await;
     let read = scene.store.dead_letter(&raw.id).await;
     let read = read.expect("it is read").expect("it is there");
@@ -154,54 +148,31 @@ async fn lists(scene: &Scene<'_>, letters: &[DeadLetter]) {
 
 async fn filters(scene: &Scene<'_>, letters: &[DeadLetter]) {
     let filters = [
-        DeadLetterFilter {
-            tenant: Some(scene.id("other")),
-            ..all()
-        },
-        DeadLetterFilter {
-            endpoint: Some(scene.id("a")),
-            ..all()
-        },
+        DeadLetterFilter { tenant: Some(scene.id("other")), ..all() },
+        DeadLetterFilter { endpoint: Some(scene.id("a")), ..all() },
         DeadLetterFilter {
             event_type: Some("order.lost".parse().expect("it is an event type")),
             ..all()
         },
-        DeadLetterFilter {
-            reason: Some(DeadLetterReason::Malformed),
-            ..all()
-        },
-        DeadLetterFilter {
-            since: Some(at(101)),
-            until: Some(at(200)),
-            ..all()
-        },
+        DeadLetterFilter { reason: Some(DeadLetterReason::Malformed), ..all() },
+        DeadLetterFilter { since: Some(at(101)), until: Some(at(200)), ..all() },
         DeadLetterFilter {
             ids: vec![letters[4].id.clone(), scene.id("no"), letters[0].id.clone()],
             ..all()
         },
-        DeadLetterFilter {
-            ids: vec![letters[4].id.clone(), letters[4].id.clone()],
-            ..all()
-        },
+        DeadLetterFilter { ids: vec![letters[4].id.clone(), letters[4].id.clone()], ..all() },
         DeadLetterFilter {
             ids: vec![letters[4].id.clone(), letters[0].id.clone()],
             tenant: Some(scene.tenant()),
             ..all()
         },
-        DeadLetterFilter {
-            tenant: Some(scene.id("unknown")),
-            ..all()
-        },
+        DeadLetterFilter { tenant: Some(scene.id("unknown")), ..all() },
     ];
     for filter in filters {
         let matching = letters.iter().filter(|letter| filter.matches(letter));
         let mut expected: Vec<_> = matching.map(|letter| letter.id.clone()).collect();
         expected.sort();
-        assert_eq!(
-            count(scene, &filter).await,
-            expected.len() as u64,
-            "{filter:?}"
-        );
+        assert_eq!(count(scene, &filter).await, expected.len() as u64, "{filter:?}");
         let mut ids = pages(scene, &filter).await;
         ids.sort();
         assert_eq!(ids, expected, "{filter:?}");
@@ -209,25 +180,12 @@ async fn filters(scene: &Scene<'_>, letters: &[DeadLetter]) {
 }
 
 async fn strange_cursors(scene: &Scene<'_>) {
-    for cursor in [
-        "",
-        "_",
-        "nonsense",
-        "1_2_3",
-        "-1_✓",
-        "99999999999999999999_x",
-    ] {
-        let request = PageRequest {
-            limit: PAGE,
-            cursor: Some(cursor.to_owned()),
-        };
+    for cursor in ["", "_", "nonsense", "1_2_3", "-1_✓", "99999999999999999999_x"] {
+        let request = PageRequest { limit: PAGE, cursor: Some(cursor.to_owned()) };
         let page = scene.store.dead_letters(&all(), &request).await;
         assert!(page.is_ok(), "cursor {cursor:?} is no error of the store's");
     }
-    let request = PageRequest {
-        limit: PAGE,
-        cursor: Some("nonsense".to_owned()),
-    };
+    let request = PageRequest { limit: PAGE, cursor: Some("nonsense".to_owned()) };
     let page = scene.store.dead_letters(&all(), &request).await;
     let page = page.expect("a page is read");
     assert_eq!(page.items.len(), PAGE, "like no cursor");

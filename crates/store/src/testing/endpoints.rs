@@ -89,20 +89,14 @@ async fn replaced(scene: &Scene<'_>) {
 
     let missing = scene.endpoint("missing");
     assert_eq!(replace(&missing).await, Written::Missing);
-    assert!(
-        read(scene, "missing").await.is_none(),
-        "not made by the way"
-    );
+    assert!(read(scene, "missing").await.is_none(), "not made by the way");
 }
 
 async fn disabled(scene: &Scene<'_>) {
     let disable = async |name: &str| {
         let (tenant, id) = (scene.tenant(), scene.id(name));
         let gone = DisabledReason::Gone;
-        let disabled = scene
-            .store
-            .disable_endpoint(&tenant, &id, gone, at(9))
-            .await;
+        let disabled = scene.store.disable_endpoint(&tenant, &id, gone, at(9)).await;
         disabled.expect("the store answers")
     };
     let before = read(scene, "b").await.expect("it was added");
@@ -123,20 +117,14 @@ async fn removed(scene: &Scene<'_>) {
     let case = Case::new(scene, "event", "c");
     case.record(1, 500, Stage::Retrying).await;
     let remove = async || {
-        let removed = scene
-            .store
-            .remove_endpoint(&scene.tenant(), &case.endpoint)
-            .await;
+        let removed = scene.store.remove_endpoint(&scene.tenant(), &case.endpoint).await;
         removed.expect("the store answers")
     };
     assert!(remove().await, "it was there");
     assert!(!remove().await, "it is gone already");
     assert!(read(scene, "c").await.is_none(), "it is gone");
     assert!(read(scene, "a").await.is_some(), "the others stay");
-    let health = scene
-        .store
-        .endpoint_health(std::slice::from_ref(&case.endpoint))
-        .await;
+    let health = scene.store.endpoint_health(std::slice::from_ref(&case.endpoint)).await;
     let nothing = [EndpointHealth::default()];
     assert_eq!(health.expect("it is read"), nothing, "and its health");
     let log = scene.store.attempts(&case.endpoint, 10).await;
@@ -158,10 +146,7 @@ pub async fn changes(store: &dyn Store, prefix: &str) {
     add(&scene, &endpoint).await;
     heard("an endpoint added").await;
 
-    let changed = Endpoint {
-        revision: endpoint.revision + 1,
-        ..endpoint
-    };
+    let changed = Endpoint { revision: endpoint.revision + 1, ..endpoint };
     let written = store.replace_endpoint(&changed).await;
     assert_eq!(written.expect("the store answers"), Written::Yes);
     heard("an endpoint replaced").await;
@@ -179,8 +164,7 @@ pub async fn changes(store: &dyn Store, prefix: &str) {
 /// Waits for the change of the scene's tenant; those of others, who may use the same store, pass.
 async fn hear(listener: &mut dyn Changes, scene: &Scene<'_>, what: &str) {
     let expected = Change::Tenant(scene.tenant());
-    let heard = tokio::time::timeout(CHANGE_WAIT_MAX, async {
-        while listener.next().await != expected {}
-    });
+    let heard =
+        tokio::time::timeout(CHANGE_WAIT_MAX, async { while listener.next().await != expected {} });
     assert!(heard.await.is_ok(), "{what} is announced");
 }

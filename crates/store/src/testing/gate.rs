@@ -35,11 +35,7 @@ async fn leases(scene: &Scene<'_>) {
     check_waits(answer, 11, 60, "the same worker, which is still at it");
     let answer = case.enter(1, "b", at(59)).await;
     check_waits(answer, 60, 60, "never beyond the lease");
-    assert_eq!(
-        case.enter(1, "b", at(60)).await,
-        Passage::Go,
-        "the lease has ended"
-    );
+    assert_eq!(case.enter(1, "b", at(60)).await, Passage::Go, "the lease has ended");
     case.alive("b").await;
     let answer = case.enter(1, "a", at(61)).await;
     check_waits(answer, 62, 120, "the lease belongs to the other one now");
@@ -48,11 +44,7 @@ async fn leases(scene: &Scene<'_>) {
 async fn a_dead_owner(scene: &Scene<'_>) {
     let case = Case::new(scene, "gone", "ep");
     assert_eq!(case.enter(1, "a", at(0)).await, Passage::Go);
-    assert_eq!(
-        case.enter(1, "b", at(1)).await,
-        Passage::Go,
-        "its owner gave no sign of life"
-    );
+    assert_eq!(case.enter(1, "b", at(1)).await, Passage::Go, "its owner gave no sign of life");
     case.alive("b").await;
     let answer = case.enter(1, "c", at(2)).await;
     check_waits(answer, 3, 61, "who took over gave one");
@@ -63,11 +55,7 @@ async fn settled(scene: &Scene<'_>) {
     case.alive("a").await;
     case.enter(1, "a", at(0)).await;
     case.record(1, 500, Stage::Retrying).await;
-    assert_eq!(
-        case.enter(1, "b", at(2)).await,
-        Passage::Skip,
-        "settled by another worker"
-    );
+    assert_eq!(case.enter(1, "b", at(2)).await, Passage::Skip, "settled by another worker");
     assert_eq!(
         case.enter(2, "b", at(2)).await,
         Passage::Go,
@@ -82,11 +70,7 @@ async fn settled(scene: &Scene<'_>) {
     let case = Case::new(scene, "dead", "ep");
     case.enter(1, "a", at(0)).await;
     case.record(1, 410, Stage::Dead).await;
-    assert_eq!(
-        case.enter(2, "a", at(2)).await,
-        Passage::Skip,
-        "dead is dead"
-    );
+    assert_eq!(case.enter(2, "a", at(2)).await, Passage::Skip, "dead is dead");
 }
 
 async fn generations(scene: &Scene<'_>) {
@@ -100,11 +84,7 @@ async fn generations(scene: &Scene<'_>) {
         Passage::Go,
         "a dead delivery begun anew starts with its first attempt"
     );
-    assert_eq!(
-        old.enter(2, "c", at(3)).await,
-        Passage::Skip,
-        "the old generation is over"
-    );
+    assert_eq!(old.enter(2, "c", at(3)).await, Passage::Skip, "the old generation is over");
     let newer = new.replayed();
     assert_eq!(
         newer.enter(1, "c", at(3)).await,

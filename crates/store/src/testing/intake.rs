@@ -35,9 +35,5 @@ pub async fn intake(store: &dyn Store, prefix: &str) {
     };
     assert!(confirm().await, "the first confirmation");
     assert!(!confirm().await, "the second confirmation");
-    assert_eq!(
-        claim(&tenant, &two).await,
-        Claim::Published(one),
-        "a confirmed key"
-    );
+    assert_eq!(claim(&tenant, &two).await, Claim::Published(one), "a confirmed key");
 }

@@ -39,10 +39,7 @@ fn job(scene: &Scene<'_>, name: &str, created_at: Timestamp) -> Job {
 }
 
 async fn put(scene: &Scene<'_>, job: &Job, state: JobState) {
-    let job = Job {
-        state,
-        ..job.clone()
-    };
+    let job = Job { state, ..job.clone() };
     let put = scene.store.put_job(&job).await;
     put.expect("the job is written");
 }
@@ -93,11 +90,7 @@ async fn one_at_a_time(scene: &Scene<'_>) {
     assert_eq!(claim(scene, "b", at(24)).await, new_id, "then the next");
     put(scene, &old, JobState::Running).await;
     put(scene, &new, JobState::Failed).await;
-    assert_eq!(
-        claim(scene, "a", at(25)).await,
-        None,
-        "a job that has ended is claimed no more"
-    );
+    assert_eq!(claim(scene, "a", at(25)).await, None, "a job that has ended is claimed no more");
     for (id, state) in [(old.id, JobState::Done), (new.id, JobState::Failed)] {
         let kept = read(scene, &id).await.expect("it is kept");
         assert_eq!(kept.state, state, "an ended job stays ended");
@@ -116,11 +109,7 @@ async fn an_ended_claim(scene: &Scene<'_>) {
 
     let older = self::job(scene, "older", at(29));
     put(scene, &older, JobState::Queued).await;
-    assert_eq!(
-        claim(scene, "b", at(45)).await,
-        id,
-        "its own again, although an older one came"
-    );
+    assert_eq!(claim(scene, "b", at(45)).await, id, "its own again, although an older one came");
     put(scene, &older, JobState::Done).await;
     assert_eq!(claim(scene, "a", at(46)).await, None, "it is still claimed");
     put(scene, &job, JobState::Done).await;
@@ -128,11 +117,7 @@ async fn an_ended_claim(scene: &Scene<'_>) {
 }
 
 async fn dry_runs(scene: &Scene<'_>) {
-    let dry = Job {
-        dry_run: true,
-        finished_at: Some(at(50)),
-        ..job(scene, "dry", at(50))
-    };
+    let dry = Job { dry_run: true, finished_at: Some(at(50)), ..job(scene, "dry", at(50)) };
     put(scene, &dry, JobState::Done).await;
     assert_eq!(claim(scene, "a", at(51)).await, None, "never to be claimed");
     let kept = read(scene, &dry.id).await.expect("it is kept");

@@ -16,10 +16,7 @@ pub async fn record(store: &dyn Store, prefix: &str) {
 
 #[track_caller]
 fn check(recorded: Recorded, first: bool, failure_count: u64, what: &str) {
-    let expected = Recorded {
-        first,
-        failure_count,
-    };
+    let expected = Recorded { first, failure_count };
     assert_eq!(recorded, expected, "{what}");
 }
 
@@ -38,23 +35,15 @@ async fn counters(scene: &Scene<'_>) {
     check(case.record(1, 500, retrying).await, true, 1, "a failure");
     check(case.record(1, 500, retrying).await, false, 1, "it, again");
     check(case.record(2, 0, retrying).await, true, 2, "no answer");
-    let expected = EndpointHealth {
-        failure_count: 2,
-        failures: 2,
-        last_failure_at: Some(at(3)),
-        ..unknown
-    };
+    let expected =
+        EndpointHealth { failure_count: 2, failures: 2, last_failure_at: Some(at(3)), ..unknown };
     assert_eq!(health(&case).await, expected, "after two failures");
 
     let delivered = Stage::Delivered;
     check(case.record(3, 200, delivered).await, true, 0, "a success");
     check(case.record(3, 200, delivered).await, false, 0, "it, again");
-    let expected = EndpointHealth {
-        failure_count: 0,
-        successes: 1,
-        last_success_at: Some(at(4)),
-        ..expected
-    };
+    let expected =
+        EndpointHealth { failure_count: 0, successes: 1, last_success_at: Some(at(4)), ..expected };
     assert_eq!(health(&case).await, expected, "after a success");
 
     let next = Case::new(scene, "count2", "count");

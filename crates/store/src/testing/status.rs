@@ -33,9 +33,7 @@ async fn planned(scene: &Scene<'_>, case: &Case<'_>) {
 
 async fn only(scene: &Scene<'_>, case: &Case<'_>) -> Progress {
     let deliveries = known(scene, &case.event).await.deliveries;
-    let mine = deliveries
-        .into_iter()
-        .find(|progress| progress.endpoint == case.endpoint);
+    let mine = deliveries.into_iter().find(|progress| progress.endpoint == case.endpoint);
     mine.expect("the delivery is known")
 }
 
@@ -63,10 +61,7 @@ async fn fan_out(scene: &Scene<'_>) {
     assert_eq!(of_other.expect("it is read"), None, "another tenant's");
 
     remember(scene, &event, Some(&[])).await;
-    let expected = EventStatus {
-        fanned_out: true,
-        ..expected
-    };
+    let expected = EventStatus { fanned_out: true, ..expected };
     assert_eq!(known(scene, &event).await, expected, "for nobody");
 
     remember(scene, &event, Some(&[scene.id("a")])).await;
@@ -102,12 +97,7 @@ async fn progress(scene: &Scene<'_>) {
 
     case.enter(2, "a", at(3)).await;
     case.record(2, 0, Stage::Retrying).await;
-    let expected = Progress {
-        attempts: 2,
-        http_status: None,
-        updated_at: Some(at(3)),
-        ..expected
-    };
+    let expected = Progress { attempts: 2, http_status: None, updated_at: Some(at(3)), ..expected };
     assert_eq!(only(scene, &case).await, expected, "no answer");
 
     case.record(3, 200, Stage::Delivered).await;

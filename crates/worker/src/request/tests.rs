@@ -29,17 +29,12 @@ fn endpoint(json: &str) -> Endpoint {
     let patch: EndpointPatch = serde_json::from_str(json).unwrap();
     let made = |_: &_| Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     let policy = EndpointPolicy { allow_http: true };
-    patch
-        .create("acme".parse().unwrap(), now(), policy, made)
-        .unwrap()
+    patch.create("acme".parse().unwrap(), now(), policy, made).unwrap()
 }
 
 fn request(endpoint_json: &str, data: &str) -> WireRequest {
     let endpoint = endpoint(endpoint_json);
-    let target = Target {
-        signer: Signer::new(&endpoint),
-        endpoint,
-    };
+    let target = Target { signer: Signer::new(&endpoint), endpoint };
     build(&target, &event(data), now()).unwrap()
 }
 
@@ -64,36 +59,21 @@ fn bodies() {
         data,
         r#"{"event":"post.published","timestamp":"2026-02-19T14:32:00.000Z","data":{"b": 1.50, "a":"\u00e9"}}"#,
     );
-    check_body(
-        "auto-blogger",
-        data,
-        r#"{"event":"post.published","b": 1.50, "a":"\u00e9"}"#,
-    );
+    check_body("auto-blogger", data, r#"{"event":"post.published","b": 1.50, "a":"\u00e9"}"#);
 }
 
 #[test]
 fn a_flat_body_has_one_event_member() {
     check_body("auto-blogger", "{}", r#"{"event":"post.published"}"#);
-    check_body(
-        "auto-blogger",
-        "[1]",
-        r#"{"event":"post.published","data":[1]}"#,
-    );
+    check_body("auto-blogger", "[1]", r#"{"event":"post.published","data":[1]}"#);
     let data = r#"{"b": 1.50,"event":"other","a":{"event":1}}"#;
-    check_body(
-        "auto-blogger",
-        data,
-        r#"{"event":"post.published","b":1.50,"a":{"event":1}}"#,
-    );
+    check_body("auto-blogger", data, r#"{"event":"post.published","b":1.50,"a":{"event":1}}"#);
 }
 
 fn headers(request: &WireRequest) -> Vec<(String, String)> {
     let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
-    let mut all: Vec<_> = request
-        .headers
-        .iter()
-        .map(|(name, value)| (name.to_string(), text(value)))
-        .collect();
+    let mut all: Vec<_> =
+        request.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
     all.sort();
     all
 }
@@ -103,26 +83,13 @@ fn headers_of_each_profile() {
     let of = |profile: &str| {
         let endpoint = format!(r#"{{"url":"https://a.example/","profile":"{profile}"}}"#);
         let request = request(&endpoint, "{}");
-        headers(&request)
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect::<Vec<_>>()
-            .join(" ")
+        headers(&request).into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(
-        of("standard"),
-        "content-type webhook-id webhook-signature webhook-timestamp"
-    );
+    assert_eq!(of("standard"), "content-type webhook-id webhook-signature webhook-timestamp");
     assert_eq!(of("entro"), "accept content-type");
     assert_eq!(of("auto-blogger"), "accept content-type idempotency-key");
-    assert_eq!(
-        of("penr"),
-        "content-type x-webhook-event x-webhook-signature"
-    );
-    assert_eq!(
-        of("entri"),
-        "content-type x-webhook-event x-webhook-signature"
-    );
+    assert_eq!(of("penr"), "content-type x-webhook-event x-webhook-signature");
+    assert_eq!(of("entri"), "content-type x-webhook-event x-webhook-signature");
     assert_eq!(
         of("content-engine"),
         "content-type idempotency-key x-webhook-event x-webhook-signature"
@@ -148,10 +115,7 @@ fn three_kinds_of_authentication() {
 fn nothing_is_sent_unsigned_for_want_of_a_key() {
     let mut endpoint = endpoint(r#"{"url":"https://a.example/"}"#);
     endpoint.secret = Some(Secret::new("not standard"));
-    let target = Target {
-        signer: Signer::new(&endpoint),
-        endpoint,
-    };
+    let target = Target { signer: Signer::new(&endpoint), endpoint };
     let error = build(&target, &event("{}"), now()).unwrap_err();
     assert!(error.to_string().contains("secret is unusable"));
     assert!(!error.to_string().contains("not standard"));
