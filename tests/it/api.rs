@@ -98,17 +98,13 @@ async fn one_bad_line_refuses_itself_alone() {
         r#"{"type":"a.b"}"#,
         "\n"
     );
-    let path = "/v1/tenants/acme/events/batch";
-    let request = fleet.client.request(reqwest::Method::POST, path).body(body);
-    let (status, answer) = fleet.client.send(request).await;
-    assert_eq!(status, 200);
-    let answers = items(&answer);
+    let answers = fleet.client.batch_lines(body).await;
     assert_eq!(answers[1]["error"]["status"], 400);
     assert_eq!(answers[3]["error"]["status"], 422);
     assert_eq!(answers[0]["id"], answers[2]["id"]);
-    let request = fleet.client.request(reqwest::Method::POST, path);
-    let (_, answer) = fleet.client.send(request.body(r#"[{"type":"a.b","data":1}]"#)).await;
-    assert_eq!(items(&answer)[0]["duplicate"], false);
+    let array = json!([{"type": "a.b", "data": 1}]);
+    let (status, answers) = fleet.client.post("/v1/tenants/acme/events/batch", &array).await;
+    assert_eq!((status, &answers[0]["duplicate"]), (200, &json!(false)));
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use hookfleet_domain::{Draft, TenantId, TraceParent, limits};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -14,15 +15,16 @@ use crate::events::{EventRequest, PublishedView, trace};
 use crate::extract::{Body, Names, media_type, object};
 use crate::problem::Problem;
 
-/// `POST /v1/tenants/{tenant}/events/batch`: NDJSON or a JSON array.
+const NDJSON: &str = "application/x-ndjson";
+
+/// `POST /v1/tenants/{tenant}/events/batch`: NDJSON or a JSON array, answered in kind.
 pub async fn publish(
     State(api): State<Arc<Api>>,
     Names(tenant): Names<TenantId>,
     headers: HeaderMap,
     Body(body): Body,
-) -> Result<Answer<Value>, Problem> {
-    let is_array =
-        body.trim_ascii_start().starts_with(b"[") && media_type(&headers) != "application/x-ndjson";
+) -> Result<Response, Problem> {
+    let is_array = body.trim_ascii_start().starts_with(b"[") && media_type(&headers) != NDJSON;
     let lines = if is_array { items(&body)? } else { lines(&body) };
     if lines.len() > limits::BATCH_EVENTS_MAX {
         let detail = format!("expected at most {} events", limits::BATCH_EVENTS_MAX);
@@ -48,7 +50,11 @@ pub async fn publish(
             None => json!({"error": Problem::unavailable("not published").into_value()}),
         };
     }
-    Ok(Answer(json!({"items": answers})))
+    if is_array {
+        return Ok(Answer(answers).into_response());
+    }
+    let lines: Vec<String> = answers.iter().map(Value::to_string).collect();
+    Ok(([(header::CONTENT_TYPE, NDJSON)], lines.join("\n") + "\n").into_response())
 }
 
 /// The texts of an array's items.

@@ -1,6 +1,6 @@
 //! The queue port over RabbitMQ 3.10 to 4.x.
 //!
-//! A supervisor keeps one [`Link`] up. When it breaks, publishing and leasing fail with
+//! A supervisor keeps one link up. When it breaks, publishing and leasing fail with
 //! [`QueueError::Unavailable`] until the supervisor has connected and declared everything again;
 //! whatever was leased and not settled is handed out again by the broker. lapin's own recovery is
 //! off: a confirm that is lost with its connection must become an error, so that its message is

@@ -38,33 +38,18 @@ impl Client {
 
     /// GET.
     pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
-        self.call(Method::GET, &with_query(path, query), None).await
+        self.answered(self.request(Method::GET, &with_query(path, query))).await
     }
 
     /// A call with a JSON body.
     pub async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Value, Failure> {
-        let body = Body { content_type: "application/json", bytes: body.to_string().into() };
-        self.call(method, path, Some(body)).await
+        let request = self.request(method, path).header("content-type", "application/json");
+        self.answered(request.body(body.to_string())).await
     }
 
     /// DELETE.
     pub async fn delete(&self, path: &str) -> Result<(), Failure> {
-        self.call(Method::DELETE, path, None).await.map(drop)
-    }
-
-    /// A call with any body and further headers; `null` where the answer has no body.
-    pub async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Body>,
-    ) -> Result<Value, Failure> {
-        let url = format!("{}{path}", self.url);
-        let mut request = self.http.request(method, url).bearer_auth(self.token.expose());
-        if let Some(body) = body {
-            request = request.header("content-type", body.content_type).body(body.bytes);
-        }
-        self.answered(request).await
+        self.answered(self.request(Method::DELETE, path)).await.map(drop)
     }
 
     /// A call with an idempotency key.
@@ -74,8 +59,7 @@ impl Client {
         body: String,
         idempotency_key: Option<&str>,
     ) -> Result<Value, Failure> {
-        let url = format!("{}{path}", self.url);
-        let mut request = self.http.post(url).bearer_auth(self.token.expose());
+        let mut request = self.request(Method::POST, path);
         if let Some(key) = idempotency_key {
             request = request.header("idempotency-key", key);
         }
@@ -84,8 +68,17 @@ impl Client {
 
     /// GET, the answer's text as it came.
     pub async fn get_text(&self, path: &str) -> Result<String, Failure> {
-        let url = format!("{}{path}", self.url);
-        self.text(self.http.get(url).bearer_auth(self.token.expose())).await
+        self.text(self.request(Method::GET, path)).await
+    }
+
+    /// POST of any body, the answer's text as it came.
+    pub async fn post_text(&self, path: &str, body: Body) -> Result<String, Failure> {
+        let request = self.request(Method::POST, path).header("content-type", body.content_type);
+        self.text(request.body(body.bytes)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(self.token.expose())
     }
 
     async fn answered(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {

@@ -35,7 +35,7 @@ pub struct Settings {
     /// Where the API listens [default: 127.0.0.1:8080].
     #[arg(long, env = "HOOKFLEET_LISTEN")]
     listen: Option<Listen>,
-    /// Where metrics and health listen [default: 127.0.0.1:9464].
+    /// Where metrics and health listen [default: 127.0.0.1:9464, or any port if that is taken].
     #[arg(long, env = "HOOKFLEET_METRICS_LISTEN")]
     metrics_listen: Option<Listen>,
     /// Networks that deliveries may reach besides public addresses, such as 127.0.0.0/8.
@@ -106,7 +106,8 @@ pub struct Config {
     pub master_key: Secret,
     pub admin_token: Option<Secret>,
     pub listen: Listen,
-    pub metrics_listen: Listen,
+    /// None: the usual port, or any if that is taken.
+    pub metrics_listen: Option<Listen>,
     pub addresses: AddressPolicy,
     pub endpoints: EndpointPolicy,
     pub worker: WorkerOptions,
@@ -148,7 +149,7 @@ impl Settings {
             master_key,
             admin_token: all.admin_token.map(|token| token.0),
             listen: all.listen.unwrap_or(Listen::from(([127, 0, 0, 1], 8080))),
-            metrics_listen: all.metrics_listen.unwrap_or(Listen::from(([127, 0, 0, 1], 9464))),
+            metrics_listen: all.metrics_listen,
             addresses: AddressPolicy::new(all.allow_private_networks.unwrap_or_default().0),
             endpoints: EndpointPolicy { allow_http: all.allow_http.unwrap_or(false) },
             worker: WorkerOptions {

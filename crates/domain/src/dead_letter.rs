@@ -158,13 +158,22 @@ pub struct DeadLetterFilter {
     /// Given up before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// Just these; at most [`limits::FILTER_IDS_MAX`].
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "bounded_ids")]
+    /// Just these; at most [`limits::FILTER_IDS_MAX`]. A single one may be given as `id`.
+    #[serde(alias = "id", skip_serializing_if = "Vec::is_empty", deserialize_with = "bounded_ids")]
     pub ids: Vec<DeadLetterId>,
 }
 
 fn bounded_ids<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<DeadLetterId>, D::Error> {
-    let ids = Vec::<DeadLetterId>::deserialize(from)?;
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Ids {
+        One(DeadLetterId),
+        Many(Vec<DeadLetterId>),
+    }
+    let ids = match Ids::deserialize(from)? {
+        Ids::One(id) => vec![id],
+        Ids::Many(ids) => ids,
+    };
     if ids.len() > limits::FILTER_IDS_MAX {
         let error = format!("{} ids are too many: at most {}", ids.len(), limits::FILTER_IDS_MAX);
         return Err(serde::de::Error::custom(error));
@@ -223,6 +232,7 @@ mod tests {
         check(r#"{"until":"1970-01-01T00:00:05Z"}"#, false);
         check(r#"{"ids":["dl_1","dl_2"]}"#, true);
         check(r#"{"ids":["dl_2"]}"#, false);
+        check(r#"{"id":"dl_1"}"#, true);
     }
 
     #[test]

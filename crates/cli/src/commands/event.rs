@@ -5,7 +5,6 @@ use std::path::Path;
 
 use hookfleet_domain::limits;
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::Method;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -109,9 +108,13 @@ async fn publish_file(client: &Client, tenant: &str, file: &Path) -> Result<(), 
     tally.report(client)
 }
 
-async fn post(client: &Client, path: &str, batch: String) -> Result<Value, Failure> {
+/// An answer for each line.
+async fn post(client: &Client, path: &str, batch: String) -> Result<Vec<Value>, Failure> {
     let body = Body { content_type: "application/x-ndjson", bytes: batch.into() };
-    client.call(Method::POST, path, Some(body)).await
+    let answers = client.post_text(path, body).await?;
+    let read = |line| serde_json::from_str(line);
+    let unreadable = |error| Failure::failed(format!("the answer is no JSON: {error}"));
+    answers.lines().map(read).collect::<Result<_, _>>().map_err(unreadable)
 }
 
 fn progress(bytes: u64) -> ProgressBar {
@@ -131,9 +134,8 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, answer: &Value, first_line: usize) {
-        let items = answer.get("items").and_then(Value::as_array).map(Vec::as_slice);
-        for (n, item) in items.unwrap_or_default().iter().enumerate() {
+    fn add(&mut self, answers: &[Value], first_line: usize) {
+        for (n, item) in answers.iter().enumerate() {
             if let Some(error) = item.get("error") {
                 let detail = error.get("detail").and_then(Value::as_str).unwrap_or("refused");
                 output::tell(&format!("line {}: {detail}", first_line + n));

@@ -1,5 +1,6 @@
 //! The serving roles: API, worker, or both.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,6 +17,8 @@ use crate::failure::Failure;
 use crate::starting::Starting;
 use crate::wire::Parts;
 use crate::{lifecycle, telemetry};
+
+const METRICS_LISTEN: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 9464);
 
 #[derive(Clone, Copy)]
 struct Roles {
@@ -54,7 +57,9 @@ async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
     let starting = Starting::default();
     let mut servers = JoinSet::new();
     let ops = hookfleet_api::ops_router(registry.clone(), Arc::new(starting.clone()));
-    servers.spawn(hookfleet_api::serve(bind(config.metrics_listen).await?, ops, stop.clone()));
+    let ops_listener = bind_ops(config.metrics_listen).await?;
+    tracing::info!("metrics and health listen on http://{}", local(&ops_listener));
+    servers.spawn(hookfleet_api::serve(ops_listener, ops, stop.clone()));
     if roles.api {
         let listener = bind(config.listen).await?;
         tracing::info!("the API listens on http://{}", local(&listener));
@@ -89,9 +94,24 @@ async fn end(mut servers: JoinSet<()>, stop: &CancellationToken) {
     }
 }
 
-async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|error| Failure::failed(format!("cannot listen on {address}: {error}")))
+}
+
+/// Several workers on one machine must not fail over a port that nobody chose.
+async fn bind_ops(chosen: Option<SocketAddr>) -> Result<TcpListener, Failure> {
+    if let Some(address) = chosen {
+        return bind(address).await;
+    }
+    match TcpListener::bind(METRICS_LISTEN).await {
+        Ok(listener) => Ok(listener),
+        Err(error) => {
+            let (host, port) = METRICS_LISTEN;
+            tracing::warn!(%error, "port {port} is taken: metrics and health listen on another");
+            bind(SocketAddr::from((host, 0))).await
+        }
+    }
 }
 
 fn local(listener: &TcpListener) -> String {
