@@ -20,7 +20,9 @@ test: ## every test, over private RabbitMQ and Redis
 ifdef NEXTEST
 	$(SERVICES) run -- cargo nextest run --workspace
 else
-	$(SERVICES) run -- cargo test --workspace
+# Those that end and start what all tests share come after the others, one by one.
+	$(SERVICES) run -- sh -ec 'cargo test --workspace -- --skip outage; \
+	  cargo test --workspace -- --test-threads=1 outage'
 endif
 
 lint: ## format, clippy, documentation, licences

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # An API, two workers and a receiver on this machine. Called by services.sh, which provides broker
-# and store. Ends everything it started when it is interrupted.
+# and store. Ends everything it started when it is interrupted, or when one of them ends.
 set -euo pipefail
 
 BIN=${HOOKFLEET_BIN:-target/release/hookfleet}
@@ -10,11 +10,14 @@ HOOKFLEET_ADMIN_TOKEN=${HOOKFLEET_ADMIN_TOKEN:-$(random)}
 HOOKFLEET_MASTER_KEY=${HOOKFLEET_MASTER_KEY:-$(random)}
 export HOOKFLEET_ADMIN_TOKEN HOOKFLEET_MASTER_KEY
 export HOOKFLEET_ALLOW_PRIVATE_NETWORKS=127.0.0.0/8 HOOKFLEET_ALLOW_HTTP=true
+# Less than services.sh waits for us.
+export HOOKFLEET_DRAIN_TIMEOUT=10s
 
 pids=()
 start() { "$@" & pids+=($!); }
 stop() {
-  trap - EXIT INT TERM
+  # Ctrl-C reaches us and services.sh, which then sends TERM besides: once is enough.
+  trap '' INT TERM
   kill "${pids[@]}" 2>/dev/null || true
   wait || true
 }
@@ -37,4 +40,7 @@ A fleet is starting. In another shell:
 
 Ctrl-C ends it.
 END
-wait
+
+wait -n || true
+echo "run-fleet: one of the fleet has ended, see above; ending the others" >&2
+false

@@ -7,189 +7,242 @@
 #
 # COMMAND finds HOOKFLEET_AMQP_URL, HOOKFLEET_REDIS_URL, and HOOKFLEET_TEST_SERVICES_DIR, a folder
 # with rabbitmq-start, rabbitmq-kill, rabbitmqctl, redis-start and redis-stop to play outages with.
-# Instances that run already are never touched: ports, names, folders and epmd are our own, and
-# processes are ended by the ids that we started.
+# Instances that run already are never touched: ports, names, folders, settings and epmd are our
+# own, and processes are ended by the ids that we started.
 set -euo pipefail
 
+HERE=$(cd "$(dirname "$0")" && pwd)
 RABBIT_BIN=/usr/lib/rabbitmq/bin
-COMPOSE_FILE="$(dirname "$0")/services.compose.yaml"
+POLICY=/usr/sbin/policy-rc.d
 
 say() { echo "services: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
-with_docker() { ! command -v apt-get >/dev/null && docker compose version >/dev/null 2>&1; }
+# Processes: the scripts that COMMAND gets use these functions, too.
 
-installed() { [ -x "$RABBIT_BIN/rabbitmq-server" ] && command -v redis-server >/dev/null; }
-
-as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+# Waits until a command succeeds, for so many seconds at most.
+wait_for() {
+  local tries=$(($1 * 10)); shift
+  until "$@" 2>/dev/null; do
+    [ $((tries -= 1)) -gt 0 ] || return 1
+    sleep 0.1
+  done
 }
 
-install_packages() {
-  installed || with_docker && return
-  command -v apt-get >/dev/null || fail "no apt-get: install rabbitmq-server (3.10 or later) and redis-server, or Docker Compose"
-  say "installing rabbitmq-server and redis-server"
-  # Installing must not start the system's own services: 101 means "not allowed to".
-  local policy=/usr/sbin/policy-rc.d
-  local made_policy=
-  if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
-    as_root chmod 755 "$policy"
-    made_policy=1
-  fi
-  local done=0
-  as_root apt-get update -qq &&
-    as_root env DEBIAN_FRONTEND=noninteractive \
-      apt-get install -y -qq --no-install-recommends rabbitmq-server redis-server >&2 || done=1
-  [ -z "$made_policy" ] || as_root rm -f "$policy"
-  [ "$done" = 0 ] || fail "installing failed: install rabbitmq-server and redis-server by hand"
-  installed || fail "installed, but $RABBIT_BIN/rabbitmq-server or redis-server is not there"
+# A process that has ended may stay as a zombie where nobody collects orphans, as in containers.
+gone() { ! kill -0 "$1" 2>/dev/null || grep -qs ') Z ' "/proc/$1/stat"; }
+
+# Starts a process unless it runs: launch PID_FILE LOG COMMAND…
+# In a session of its own: a signal to the group of whoever restarts it, such as a test, is not its.
+launch() {
+  local pid_file=$1 log=$2; shift 2
+  [ ! -s "$pid_file" ] || gone "$(cat "$pid_file")" || return 0
+  setsid "$@" >> "$log" 2>&1 < /dev/null &
+  echo $! > "$pid_file"
 }
+
+# Ends a process: end PID_FILE [SIGNAL]. Asks, waits, insists.
+end() {
+  [ -s "$1" ] || return 0
+  local pid
+  pid=$(cat "$1")
+  kill -"${2:-TERM}" "$pid" 2>/dev/null || true
+  wait_for 20 gone "$pid" || { kill -KILL "$pid" && wait_for 5 gone "$pid"; } 2>/dev/null || true
+  # The id may become another process's.
+  rm -f "$1"
+}
+
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # A port that nothing listens on. Below the range from which the kernel takes outgoing ports.
 free_port() {
   local port
-  while :; do
-    port=$((10000 + (RANDOM << 1 ^ RANDOM) % 20000))
-    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
-  done
+  until port=$((10000 + (RANDOM << 1 ^ RANDOM) % 20000)); ! listens "$port"; do :; done
+  echo "$port"
 }
 
-write_rabbit() {
-  local port dist epmd node
+has_rabbitmq() { [ -x "$RABBIT_BIN/rabbitmq-server" ]; }
+has_redis() { command -v redis-server && command -v redis-cli; } >/dev/null
+has_both() { has_rabbitmq && has_redis; }
+
+# With nobody there to type a password, sudo must not ask for one.
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo ${CI:+-n} "$@"; fi; }
+
+# Debian asks this program before a package starts its service; 101 means "not allowed to".
+starts_allowed() { "$POLICY" redis-server start >/dev/null 2>&1 || [ $? != 101 ]; }
+
+forbid_starts() {
+  [ ! -e "$POLICY" ] || as_root mv "$POLICY" "$POLICY.before"
+  printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null &&
+    as_root chmod 755 "$POLICY"
+}
+
+allow_starts() {
+  as_root rm -f "$POLICY"
+  [ ! -e "$POLICY.before" ] || as_root mv "$POLICY.before" "$POLICY"
+}
+
+# Only what is missing: an upgrade would stop an instance that runs already.
+install_packages() (
+  packages=()
+  has_rabbitmq || packages+=(rabbitmq-server)
+  has_redis || packages+=(redis-server)
+  say "installing ${packages[*]}"
+  if starts_allowed; then
+    trap allow_starts EXIT
+    trap 'exit 1' INT TERM
+    forbid_starts || exit 1
+  fi
+  as_root apt-get update -qq || say "apt-get update failed, trying with the lists at hand"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    --no-upgrade -o DPkg::Lock::Timeout=120 "${packages[@]}" >/dev/null
+)
+
+# Makes sure of packages or Docker, and says by WAY which of the two it is.
+provide() {
+  WAY=packages
+  if has_both; then return; fi
+  if command -v apt-get >/dev/null && as_root true; then
+    install_packages || fail "installing failed: install rabbitmq-server and redis-server by hand"
+    has_both || fail "installed, but the programs are not where they should be"
+  elif docker compose version >/dev/null 2>&1; then
+    WAY=docker
+  else
+    fail "install rabbitmq-server (3.10 or later) and redis-server (7), or Docker with Compose"
+  fi
+}
+
+script() {
+  { printf '#!/usr/bin/env bash\nset -euo pipefail\n. %q\n' "$DIR/functions"; cat; } > "$DIR/$1"
+  chmod 755 "$DIR/$1"
+}
+
+write_rabbitmq() {
+  local port dist epmd home="$DIR/rabbitmq"
   port=$(free_port) dist=$(free_port) epmd=$(free_port)
-  node="hookfleet-$$-$RANDOM@localhost"
-  mkdir -p "$DIR/rabbitmq/home"
-  echo '[].' > "$DIR/rabbitmq/plugins"
-  cat > "$DIR/rabbitmq/rabbitmq.conf" <<END
+  mkdir -p "$home"
+  echo '[].' | tee "$home/plugins" > "$home/advanced.config"
+  touch "$home/env.conf"
+  cat > "$home/rabbitmq.conf" <<END
 loopback_users = none
 disk_free_limit.absolute = 50MB
 log.console = false
 log.file.level = warning
 END
-  cat > "$DIR/rabbitmq/env" <<END
-export HOME='$DIR/rabbitmq/home'
+  # Settings of another node must not count: neither from the environment nor from /etc/rabbitmq.
+  # Command-line tools take any free port, not one of the usual eleven, so that many can run at once.
+  # RUNNING_UNDER_SYSTEMD: the server's script becomes the node, so that its id is the node's.
+  cat > "$home/env" <<END
+unset "\${!RABBITMQ_@}" "\${!ERL_@}" NOTIFY_SOCKET
+export HOME='$home' RUNNING_UNDER_SYSTEMD=true
 export ERL_EPMD_PORT=$epmd ERL_EPMD_ADDRESS=127.0.0.1
-export RABBITMQ_NODENAME='$node'
+export RABBITMQ_NODENAME='hookfleet-$$-$RANDOM@localhost'
 export RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT=$port RABBITMQ_DIST_PORT=$dist
-export RABBITMQ_MNESIA_BASE='$DIR/rabbitmq/data' RABBITMQ_LOG_BASE='$DIR/rabbitmq/log'
-export RABBITMQ_ENABLED_PLUGINS_FILE='$DIR/rabbitmq/plugins'
-export RABBITMQ_CONFIG_FILE='$DIR/rabbitmq/rabbitmq.conf'
-export RABBITMQ_PID_FILE='$DIR/rabbitmq.pid'
+export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}'
+export RABBITMQ_CTL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}'
+export RABBITMQ_CTL_DIST_PORT_MIN=0 RABBITMQ_CTL_DIST_PORT_MAX=0
+export RABBITMQ_MNESIA_BASE='$home/data' RABBITMQ_LOG_BASE='$home/log'
+export RABBITMQ_CONF_ENV_FILE='$home/env.conf' RABBITMQ_CONFIG_FILE='$home/rabbitmq.conf'
+export RABBITMQ_CONFIG_FILES='$home/conf.d/*.conf' RABBITMQ_ADVANCED_CONFIG_FILE='$home/advanced.config'
+export RABBITMQ_ENABLED_PLUGINS_FILE='$home/plugins' RABBITMQ_PID_FILE='$home/pid'
 END
   script rabbitmqctl <<END
-. '$DIR/rabbitmq/env'
+. '$home/env'
 exec '$RABBIT_BIN/rabbitmqctl' -q "\$@"
 END
-  # The server's script becomes the node itself, so its id is the node's.
+  # epmd first, in the foreground: otherwise the node would start one whose id we do not learn.
   script rabbitmq-start <<END
-. '$DIR/rabbitmq/env'
-'$RABBIT_BIN/rabbitmq-server' >> '$DIR/rabbitmq/console.log' 2>&1 < /dev/null &
-echo \$! > '$DIR/rabbitmq.started'
-exec '$RABBIT_BIN/rabbitmqctl' -q wait --pid \$! --timeout 90 > /dev/null
+. '$home/env'
+launch '$DIR/epmd.pid' '$home/console.log' epmd
+wait_for 10 listens $epmd
+launch '$DIR/rabbitmq.pid' '$home/console.log' '$RABBIT_BIN/rabbitmq-server'
+exec '$RABBIT_BIN/rabbitmqctl' -q wait --pid "\$(cat '$DIR/rabbitmq.pid')" --timeout 90 >/dev/null
 END
-  script rabbitmq-kill <<END
-node=\$(cat '$DIR/rabbitmq.pid' 2>/dev/null || cat '$DIR/rabbitmq.started')
-kill -KILL "\$node"
-while kill -0 "\$node" 2>/dev/null; do sleep 0.1; done
-END
+  script rabbitmq-kill <<< "end '$DIR/rabbitmq.pid' KILL"
   export HOOKFLEET_AMQP_URL="amqp://guest:guest@127.0.0.1:$port/%2f"
 }
 
 write_redis() {
-  local port
+  local port home="$DIR/redis"
   port=$(free_port)
-  mkdir -p "$DIR/redis"
+  mkdir -p "$home"
+  # Many databases: each test takes one of its own.
   script redis-start <<END
-redis-server --port $port --bind 127.0.0.1 --dir '$DIR/redis' --save '' --databases 1024 --appendonly yes \
-  --appendfsync everysec --daemonize yes --pidfile '$DIR/redis.pid' --loglevel warning \
-  --logfile '$DIR/redis/log' > /dev/null
-for _ in \$(seq 100); do
-  redis-cli -p $port ping 2>/dev/null | grep -q PONG && exit
-  sleep 0.1
-done
-exit 1
+answers() { [ "\$(redis-cli -p $port ping)" = PONG ]; }
+launch '$DIR/redis.pid' '$home/console.log' redis-server --port $port --bind 127.0.0.1 \
+  --dir '$home' --save '' --appendonly yes --appendfsync everysec --databases 1024
+wait_for 30 answers
 END
-  script redis-stop <<END
-server=\$(cat '$DIR/redis.pid')
-kill -TERM "\$server"
-while kill -0 "\$server" 2>/dev/null; do sleep 0.1; done
-END
+  script redis-stop <<< "end '$DIR/redis.pid'"
   export HOOKFLEET_REDIS_URL="redis://127.0.0.1:$port/0"
 }
 
-# The same scripts over containers; what the folder offers to tests does not change.
+# The same scripts over containers.
 write_containers() {
-  local rabbit redis compose
-  rabbit=$(free_port) redis=$(free_port)
-  compose="docker compose -p hookfleet-$$ -f '$(realpath "$COMPOSE_FILE")'"
-  compose="RABBITMQ_PORT=$rabbit REDIS_PORT=$redis $compose"
-  echo "$compose exec -T rabbitmq rabbitmqctl -q \"\$@\"" | script rabbitmqctl
-  echo "$compose up -d --wait rabbitmq >&2" | script rabbitmq-start
-  echo "$compose kill -s KILL rabbitmq >&2" | script rabbitmq-kill
-  echo "$compose up -d --wait redis >&2" | script redis-start
-  echo "$compose stop redis >&2" | script redis-stop
-  echo "$compose down -v >&2" | script containers-end
-  export HOOKFLEET_AMQP_URL="amqp://guest:guest@127.0.0.1:$rabbit/%2f"
+  local rabbitmq redis
+  rabbitmq=$(free_port) redis=$(free_port)
+  script compose <<END
+export RABBITMQ_PORT=$rabbitmq REDIS_PORT=$redis
+exec docker compose -p hookfleet-$$-$RANDOM -f '$HERE/services.compose.yaml' "\$@"
+END
+  script rabbitmqctl <<< "exec '$DIR/compose' exec -T rabbitmq rabbitmqctl -q \"\$@\""
+  script rabbitmq-start <<< "exec '$DIR/compose' up -d --wait rabbitmq"
+  script rabbitmq-kill <<< "exec '$DIR/compose' kill -s KILL rabbitmq"
+  script redis-start <<< "exec '$DIR/compose' up -d --wait redis"
+  script redis-stop <<< "exec '$DIR/compose' stop redis"
+  export HOOKFLEET_AMQP_URL="amqp://guest:guest@127.0.0.1:$rabbitmq/%2f"
   export HOOKFLEET_REDIS_URL="redis://127.0.0.1:$redis/0"
 }
 
-script() {
-  { echo '#!/usr/bin/env bash'; cat; } > "$DIR/$1"
-  chmod 755 "$DIR/$1"
-}
-
-# Ends a process by its id: asks, waits, insists.
-end() {
-  local pid=$1
-  kill -TERM "$pid" 2>/dev/null || return 0
-  for _ in $(seq 150); do
-    kill -0 "$pid" 2>/dev/null || return 0
-    sleep 0.1
-  done
-  kill -KILL "$pid" 2>/dev/null || true
-}
-
 stop() {
-  trap - EXIT INT TERM
-  [ -z "${COMMAND_PID:-}" ] || end "$COMMAND_PID"
-  [ ! -x "$DIR/containers-end" ] || "$DIR/containers-end" || true
-  local file
-  for file in redis.pid rabbitmq.pid rabbitmq.started; do
-    [ ! -s "$DIR/$file" ] || end "$(cat "$DIR/$file")"
-  done
-  if [ -r "$DIR/rabbitmq/env" ]; then
-    # Our own epmd, on our own port: it alone answers there.
-    (. "$DIR/rabbitmq/env" && epmd -port "$ERL_EPMD_PORT" -kill >/dev/null 2>&1) || true
-  fi
+  trap '' INT TERM HUP
+  end "$DIR/command.pid"
+  [ ! -x "$DIR/compose" ] || "$DIR/compose" down -v >/dev/null 2>&1 || true
+  end "$DIR/redis.pid"
+  end "$DIR/rabbitmq.pid"
+  # Last, so that the node can still sign off.
+  end "$DIR/epmd.pid"
   rm -rf "$DIR"
 }
 
+start() {
+  "$DIR/$1-start" >> "$DIR/start.log" 2>&1 ||
+    fail "$1 did not start:" "$(tail -qn 20 "$DIR/start.log" "$DIR/$1/console.log" 2>/dev/null)"
+}
+
+# In the background, so that a signal is acted on at once. Bash lets such a command ignore Ctrl-C and
+# read nothing; both are undone here.
+run_command() {
+  local status=0
+  # Not every env can; without it, Ctrl-C still comes as TERM from here.
+  ! env --default-signal=INT true 2>/dev/null || set -- env --default-signal=INT "$@"
+  "$@" <&0 &
+  echo $! > "$DIR/command.pid"
+  wait $! || status=$?
+  rm -f "$DIR/command.pid"
+  return "$status"
+}
+
 run() {
-  install_packages
+  [ -e /dev/fd/0 ] || exec < /dev/null
+  provide
   DIR=$(mktemp -d "${TMPDIR:-/tmp}/hookfleet-services.XXXXXX")
-  COMMAND_PID=
   trap stop EXIT
+  trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
-  if installed; then
-    write_redis
-    write_rabbit
-  else
-    write_containers
-  fi
-  say "starting Redis and RabbitMQ in $DIR"
-  "$DIR/redis-start" || fail "Redis did not start: $(tail -n 5 "$DIR/redis/log" 2>/dev/null)"
-  "$DIR/rabbitmq-start" || fail "RabbitMQ did not start: $(tail -n 20 "$DIR/rabbitmq/console.log")"
-  export HOOKFLEET_TEST_SERVICES_DIR="$DIR"
+  declare -f wait_for gone launch end listens > "$DIR/functions"
+  if [ "$WAY" = docker ]; then write_containers; else write_rabbitmq; write_redis; fi
+  say "starting Redis and RabbitMQ in $DIR ($WAY)"
+  start redis
+  start rabbitmq
   say "ready"
-  local status=0
-  "$@" || status=$?
-  exit "$status"
+  export HOOKFLEET_TEST_SERVICES_DIR="$DIR"
+  run_command "$@"
 }
 
 case "${1:-}" in
-  install) install_packages ;;
-  run) shift; [ "${1:-}" = -- ] && shift; [ $# -gt 0 ] || fail "run: no command given"; run "$@" ;;
+  install) provide ;;
+  run) shift; [ "${1:-}" != -- ] || shift; [ $# -gt 0 ] || fail "run: no command given"; run "$@" ;;
   *) fail "usage: services.sh run -- COMMAND… | install" ;;
 esac

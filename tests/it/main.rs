@@ -7,6 +7,7 @@ mod crash;
 mod dead_letters;
 mod delivery_limit;
 mod fan_out;
+mod isolation;
 mod lifecycle;
 mod outage;
 mod plain_amqp;

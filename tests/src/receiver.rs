@@ -1,6 +1,7 @@
 //! A receiver that keeps every request byte for byte, and answers as it is told.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -71,11 +72,27 @@ impl From<u16> for Answer {
 
 type Decide = dyn Fn(&Request) -> Answer + Send + Sync;
 
+/// Requests under way, and the most there ever were.
+#[derive(Default)]
+struct Load {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// What a connection answers by.
+#[derive(Clone)]
+struct Desk {
+    decide: Arc<Decide>,
+    seen: Arc<Mutex<Vec<Request>>>,
+    load: Arc<Load>,
+}
+
 /// A receiver; it ends when it is dropped.
 pub struct Receiver {
     /// Where it listens.
     pub url: String,
     requests: Arc<Mutex<Vec<Request>>>,
+    load: Arc<Load>,
     _server: JoinSet<()>,
 }
 
@@ -85,9 +102,11 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::<Mutex<Vec<Request>>>::default();
+        let load = Arc::<Load>::default();
         let mut server = JoinSet::new();
-        server.spawn(accept(listener, Arc::new(decide), Arc::clone(&requests)));
-        Self { url, requests, _server: server }
+        let desk = Desk { decide: Arc::new(decide), seen: requests.clone(), load: load.clone() };
+        server.spawn(accept(listener, desk));
+        Self { url, requests, load, _server: server }
     }
 
     /// Answers this status to everything.
@@ -109,6 +128,11 @@ impl Receiver {
         tally
     }
 
+    /// The most requests that were ever under way at once.
+    pub fn busiest(&self) -> usize {
+        self.load.most.load(Ordering::SeqCst)
+    }
+
     /// Waits until so many requests have come, and answers them.
     pub async fn wait_for(&self, count: usize, patience: Duration) -> Vec<Request> {
         eventually(&format!("{count} requests"), patience, || async {
@@ -119,22 +143,25 @@ impl Receiver {
     }
 }
 
-async fn accept(listener: TcpListener, decide: Arc<Decide>, seen: Arc<Mutex<Vec<Request>>>) {
+async fn accept(listener: TcpListener, desk: Desk) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, Arc::clone(&decide), Arc::clone(&seen)));
+        connections.spawn(serve(stream, desk.clone()));
         while connections.try_join_next().is_some() {}
     }
 }
 
 /// Requests of one connection, one after the other.
-async fn serve(mut stream: TcpStream, decide: Arc<Decide>, seen: Arc<Mutex<Vec<Request>>>) {
+async fn serve(mut stream: TcpStream, desk: Desk) {
     let mut bytes = Vec::new();
     while let Some(request) = read(&mut stream, &mut bytes).await {
-        let answer = decide(&request);
+        let now = desk.load.now.fetch_add(1, Ordering::SeqCst) + 1;
+        desk.load.most.fetch_max(now, Ordering::SeqCst);
+        let answer = (desk.decide)(&request);
         let request = Request { answered: answer.status, ..request };
-        seen.lock().unwrap().push(request);
+        desk.seen.lock().unwrap().push(request);
         sleep(answer.after).await;
+        desk.load.now.fetch_sub(1, Ordering::SeqCst);
         let Answer { status, headers, .. } = answer;
         let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 2\r\n{headers}\r\nok");
         if stream.write_all(answer.as_bytes()).await.is_err() {

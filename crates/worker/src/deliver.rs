@@ -1,4 +1,4 @@
-//! One delivery: gate, request, send, judge.
+//! One delivery: lane, gate, request, send, judge.
 
 use hookfleet_domain::{
     AttemptRecord, AttemptSummary, DeadLetterReason, Delay, Delivery, Timestamp, judge, limits,
@@ -29,15 +29,28 @@ impl Worker {
             delivery.generation = delivery.generation.get(),
             attempt.number = delivery.attempt.get(),
         );
-        let delivered = self.pass_gate(delivery).instrument(span).await;
+        let delivered = self.enter_lane(delivery).instrument(span).await;
         drop(slot);
         delivered
     }
 
-    async fn pass_gate(&self, delivery: Delivery) -> Result<(), GiveBack> {
+    async fn enter_lane(&self, delivery: Delivery) -> Result<(), GiveBack> {
         let load = || self.endpoints.of(&delivery.event.tenant);
         let targets = self.remembered("looking up an endpoint", load).await?;
-        let target = targets.get(&delivery.endpoint);
+        let Some(target) = targets.get(&delivery.endpoint) else {
+            return self.pass_gate(delivery, None).await;
+        };
+        let now = self.clock.now();
+        match self.lanes.enter(&target.endpoint, now).await {
+            Ok(_turn) => self.pass_gate(delivery, Some(target)).await,
+            Err(until) => {
+                self.metrics.deferred("busy");
+                self.defer(&delivery, until, now).await
+            }
+        }
+    }
+
+    async fn pass_gate(&self, delivery: Delivery, target: Option<&Target>) -> Result<(), GiveBack> {
         let now = self.clock.now();
         let timeout = target.map_or(limits::TIMEOUT_MIN, |target| target.endpoint.settings.timeout);
         let entry = [Entry {
@@ -57,7 +70,7 @@ impl Worker {
                 return Ok(());
             }
             Some(Passage::Wait { until, reason }) => {
-                self.metrics.deferred(*reason);
+                self.metrics.deferred(reason.label());
                 return self.defer(&delivery, *until, now).await;
             }
         }

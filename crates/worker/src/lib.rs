@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! intake ─▶ handle ─┬─ event ────▶ fan_out ─┐
-//!                   ├─ delivery ────────────┴─▶ deliver: gate ─▶ request ─▶ send ─▶ judge ─▶ settle
+//!                   ├─ delivery ────────────┴─▶ deliver: lane ─▶ gate ─▶ request ─▶ send ─▶ judge ─▶ settle
 //!                   ├─ draft ────▶ producer (a plain client's event gets its id)
 //!                   └─ malformed ▶ dead letters
 //! ```
@@ -18,6 +18,7 @@ mod guard;
 mod handle;
 mod hold;
 mod intake;
+mod lanes;
 mod metrics;
 mod pass;
 mod request;
@@ -39,6 +40,7 @@ use tokio_util::task::TaskTracker;
 
 use endpoints::EndpointCache;
 use hold::StoreHealth;
+use lanes::Lanes;
 
 pub use guard::AddressPolicy;
 pub use metrics::WorkerMetrics;
@@ -95,6 +97,7 @@ pub struct Worker {
     metrics: WorkerMetrics,
     options: WorkerOptions,
     endpoints: EndpointCache,
+    lanes: Lanes,
     slots: Arc<Semaphore>,
     health: StoreHealth,
     /// Cancelled when even what is under way must end.
@@ -116,6 +119,7 @@ impl Worker {
             clock: parts.clock,
             metrics: parts.metrics,
             endpoints: EndpointCache::new(parts.store),
+            lanes: Lanes::default(),
             slots: Arc::new(Semaphore::new(options.concurrency.max(1).into())),
             health: StoreHealth::new(),
             abandon: CancellationToken::new(),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use hookfleet_domain::{DeadLetterReason, Outcome};
 use hookfleet_queue::{Lease, Message};
-use hookfleet_store::WaitReason;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Counters, gauges and histograms of a worker; the help texts stand in `register`.
@@ -117,8 +116,8 @@ impl WorkerMetrics {
         self.retries.inc();
     }
 
-    pub(crate) fn deferred(&self, reason: WaitReason) {
-        self.deferrals.with_label_values(&[reason.label()]).inc();
+    pub(crate) fn deferred(&self, reason: &'static str) {
+        self.deferrals.with_label_values(&[reason]).inc();
     }
 
     pub(crate) fn dead_letter(&self, reason: DeadLetterReason) {
