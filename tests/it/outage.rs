@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use e2e::IN_A_WHILE;
 use e2e::fleet::Fleet;
+use e2e::receiver::Receiver;
 use e2e::{SOON, eventually};
 use serde_json::json;
 use tokio::time::sleep;
@@ -12,10 +13,8 @@ use tokio::time::sleep;
 use crate::BINARY;
 use crate::crash::{EVENTS, all_delivered, flaky_receiver, publish, subscribe};
 
-const STORE_OUTAGE: Duration = Duration::from_mins(1);
-
-#[tokio::test]
-async fn broker_outage_loses_nothing() {
+/// An API and two workers, a third into a load.
+async fn under_load() -> (Fleet, Receiver, Vec<String>) {
     let mut fleet = Fleet::started(BINARY, 0).await;
     let receiver = flaky_receiver().await;
     subscribe(&fleet, &receiver).await;
@@ -24,6 +23,14 @@ async fn broker_outage_loses_nothing() {
     }
     let ids = publish(&fleet, EVENTS).await;
     receiver.wait_for(EVENTS / 3, IN_A_WHILE).await;
+    (fleet, receiver, ids)
+}
+
+const STORE_OUTAGE: Duration = Duration::from_mins(1);
+
+#[tokio::test]
+async fn broker_outage_loses_nothing() {
+    let (fleet, receiver, ids) = under_load().await;
     fleet.services.kill_broker().await;
     let (status, problem) =
         fleet.client.post("/v1/tenants/acme/events", &json!({"type": "a.b", "data": 1})).await;
@@ -48,14 +55,7 @@ async fn broker_outage_loses_nothing() {
 
 #[tokio::test]
 async fn store_outage_pauses_workers_and_loses_nothing() {
-    let mut fleet = Fleet::started(BINARY, 0).await;
-    let receiver = flaky_receiver().await;
-    subscribe(&fleet, &receiver).await;
-    for _ in 0..2 {
-        fleet.start_worker(&["--concurrency", "64"]).await;
-    }
-    let ids = publish(&fleet, EVENTS).await;
-    receiver.wait_for(EVENTS / 3, IN_A_WHILE).await;
+    let (mut fleet, receiver, ids) = under_load().await;
     fleet.services.stop_store().await;
     let event = json!({"type": "a.b", "data": 1});
     let (status, _) = fleet.client.post("/v1/tenants/acme/events", &event).await;
