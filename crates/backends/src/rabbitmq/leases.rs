@@ -161,10 +161,14 @@ impl Settle for RabbitReceipt {
     }
 }
 
-/// Quorum queues count returns in `x-delivery-count`.
+/// Quorum queues count returns in `x-delivery-count`. RabbitMQ 4.3 counts there only failures, such
+/// as a consumer that died, and every return in `x-acquired-count`.
 fn redeliveries(properties: &BasicProperties, redelivered: bool) -> u32 {
-    let count = header(properties, "x-delivery-count").and_then(integer);
-    count.and_then(|count| u32::try_from(count).ok()).unwrap_or(u32::from(redelivered))
+    let counts = ["x-delivery-count", "x-acquired-count"].map(|name| {
+        let count = header(properties, name).and_then(integer);
+        count.and_then(|count| u32::try_from(count).ok())
+    });
+    counts.into_iter().flatten().max().unwrap_or(u32::from(redelivered))
 }
 
 /// What travels beside an event's body. What cannot be read there is ignored.
