@@ -64,9 +64,13 @@ impl Worker {
                     self.health.set(true);
                     return Ok(answer);
                 }
-                Err(error) => {
+                Err(error @ StoreError::Unavailable(_)) => {
                     self.health.set(false);
                     hold.pause(&error, self, self.health.up()).await?;
+                }
+                // The store is there: only somebody who mends it helps, not that it answers.
+                Err(error @ (StoreError::Refused(_) | StoreError::Corrupt { .. })) => {
+                    hold.pause(&error, self, std::future::pending()).await?;
                 }
             }
         }
@@ -93,11 +97,12 @@ struct Hold<'a> {
     what: &'a str,
     pauses: Pauses,
     until: Instant,
+    told: bool,
 }
 
 impl<'a> Hold<'a> {
     fn begin(what: &'a str) -> Self {
-        Self { what, pauses: Pauses::new(), until: Instant::now() + HOLD_MAX }
+        Self { what, pauses: Pauses::new(), until: Instant::now() + HOLD_MAX, told: false }
     }
 
     /// Pauses, at most until `better`; [`GiveBack`] when it has been too long, or the worker ends.
@@ -112,7 +117,11 @@ impl<'a> Hold<'a> {
             tracing::error!(%error, "{what} did not succeed in time; the message goes back");
             return Err(GiveBack);
         }
-        tracing::warn!(%error, "{what} did not succeed, trying again");
+        if std::mem::replace(&mut self.told, true) {
+            tracing::debug!(%error, "{what} did not succeed, trying again");
+        } else {
+            tracing::warn!(%error, "{what} did not succeed, trying until it does");
+        }
         tokio::select! {
             () = worker.abandon.cancelled() => Err(GiveBack),
             () = sleep(self.pauses.next_pause()) => Ok(()),
