@@ -1,7 +1,8 @@
-//! RabbitMQ and Redis behind the two ports.
+//! RabbitMQ, Redis and SQLite behind the two ports.
 //!
 //! Only the binary and the end-to-end tests name this crate; everything above the ports is the same
 //! code over any backend.
 
 pub mod rabbitmq;
 pub mod redis;
+pub mod sqlite;

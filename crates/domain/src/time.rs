@@ -43,6 +43,13 @@ impl Timestamp {
         Self::from_unix_ms(self.0.saturating_add(wait_ms))
     }
 
+    /// This moment, `age` earlier.
+    #[must_use]
+    pub fn before(self, age: Duration) -> Self {
+        let age_ms = i64::try_from(age.as_millis()).unwrap_or(UNIX_MS_MAX);
+        Self::from_unix_ms(self.0.saturating_sub(age_ms))
+    }
+
     /// The time from `earlier` to this moment; zero if it is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))

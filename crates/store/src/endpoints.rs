@@ -7,6 +7,9 @@ use hookfleet_domain::{
 
 use crate::StoreError;
 
+/// Tries at a change that others overtake.
+const TRIES_MAX: u32 = 10;
+
 /// What became of a write that must not overwrite somebody else's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
@@ -52,7 +55,22 @@ pub trait EndpointStore: Send + Sync {
         id: &EndpointId,
         reason: DisabledReason,
         now: Timestamp,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<bool, StoreError> {
+        for _ in 0..TRIES_MAX {
+            let endpoint = self.endpoint(tenant, id).await?;
+            let Some(mut endpoint) = endpoint.filter(|endpoint| endpoint.active) else {
+                return Ok(false);
+            };
+            (endpoint.active, endpoint.disabled_reason) = (false, Some(reason));
+            (endpoint.updated_at, endpoint.revision) = (now, endpoint.revision + 1);
+            match self.replace_endpoint(&endpoint).await? {
+                Written::Yes => return Ok(true),
+                Written::Missing | Written::Full => return Ok(false),
+                Written::Conflict => {}
+            }
+        }
+        Err(StoreError::Unavailable(format!("endpoint {id} is changed by others all the time")))
+    }
 
     /// What their attempts say of these endpoints, in the same order.
     async fn endpoint_health(&self, ids: &[EndpointId]) -> Result<Vec<EndpointHealth>, StoreError>;

@@ -6,6 +6,7 @@
 //!
 //! Secrets leave this crate only sealed ([`Sealer`]): a backend never sees one in clear.
 
+mod cursor;
 mod delivery;
 mod endpoints;
 mod jobs;
@@ -19,6 +20,7 @@ use hookfleet_domain::{
     DeadLetter, DeadLetterFilter, DeadLetterId, EventId, IdempotencyKey, TenantId,
 };
 
+pub use cursor::DeadLetterCursor;
 pub use delivery::{
     DeliveryStore, Entry, EventStatus, Passage, Progress, Recorded, Settlement, Stage, WaitReason,
 };

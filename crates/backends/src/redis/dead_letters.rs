@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use hookfleet_domain::{DeadLetter, DeadLetterFilter, DeadLetterId};
 use hookfleet_queue::wire;
-use hookfleet_store::{DeadLetterStore, Page, PageRequest, StoreError};
+use hookfleet_store::{DeadLetterCursor, DeadLetterStore, Page, PageRequest, StoreError};
 use redis::AsyncCommands;
 
 use super::keys::{DEAD_BY_TIME, DEAD_LETTERS};
@@ -15,30 +15,6 @@ use super::{RedisStore, corrupt, store_error};
 const CHUNK: usize = 200;
 /// Letters looked at for one page: past that it ends early, and its cursor tells where to go on.
 pub(super) const LOOKED_AT_MAX: usize = 10_000;
-
-/// Where a page begins: after this letter, newest first.
-struct Cursor {
-    died_at_ms: i64,
-    id: String,
-}
-
-impl Cursor {
-    fn read(text: &str) -> Option<Self> {
-        let (died_at_ms, id) = text.split_once('_')?;
-        Some(Self { died_at_ms: died_at_ms.parse().ok()?, id: id.to_owned() })
-    }
-
-    fn of(letter: &DeadLetter) -> String {
-        format!("{}_{}", letter.died_at.unix_ms(), letter.id)
-    }
-
-    /// Of two letters with the same time, Redis lists the greater id first.
-    fn is_before(&self, letter: &DeadLetter) -> bool {
-        let died_at_ms = letter.died_at.unix_ms();
-        died_at_ms < self.died_at_ms
-            || died_at_ms == self.died_at_ms && letter.id.as_str() < self.id.as_str()
-    }
-}
 
 /// Goes through the letters, newest first. It goes on from the last letter that it saw, not from a
 /// number of letters, so that none is missed when others are hidden meanwhile.
@@ -53,11 +29,11 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(store: &'a RedisStore, filter: &'a DeadLetterFilter, from: Option<&Cursor>) -> Self {
+    fn new(store: &'a RedisStore, filter: &'a DeadLetterFilter, from: Option<&DeadLetterCursor>) -> Self {
         Self {
             store,
             filter,
-            newest_ms: from.map(|cursor| cursor.died_at_ms),
+            newest_ms: from.map(|cursor| cursor.died_at.unix_ms()),
             seen_of_newest: 0,
             ended: false,
         }
@@ -162,7 +138,7 @@ impl DeadLetterStore for RedisStore {
         filter: &DeadLetterFilter,
         page: &PageRequest,
     ) -> Result<Page<DeadLetter>, StoreError> {
-        let from = page.cursor.as_deref().and_then(Cursor::read);
+        let from = page.cursor.as_deref().and_then(DeadLetterCursor::read);
         let mut scan = Scan::new(self, filter, from.as_ref());
         let (mut items, mut looked_at) = (Vec::new(), 0);
         while let Some(chunk) = scan.next_chunk().await? {
@@ -171,10 +147,10 @@ impl DeadLetterStore for RedisStore {
                     continue;
                 }
                 looked_at += 1;
-                let here = Cursor::of(&letter);
+                let here = DeadLetterCursor::of(&letter);
                 if filter.matches(&letter) {
                     if items.len() >= page.limit {
-                        let next_cursor = items.last().map(Cursor::of);
+                        let next_cursor = items.last().map(DeadLetterCursor::of);
                         return Ok(Page { items, next_cursor });
                     }
                     items.push(letter);

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use hookfleet_domain::{
-    AttemptRecord, DisabledReason, Endpoint, EndpointHealth, EndpointId, TenantId, Timestamp,
-    limits,
+    AttemptRecord, Endpoint, EndpointHealth, EndpointId, TenantId, Timestamp, limits,
 };
 use hookfleet_store::{Changes, EndpointStore, StoreError, Written, wire};
 use redis::{AsyncCommands, Script};
@@ -14,9 +13,6 @@ use redis::{AsyncCommands, Script};
 use super::changes::RedisChanges;
 use super::scripts::{ADD_ENDPOINT, REMOVE_ENDPOINT, REPLACE_ENDPOINT};
 use super::{RedisStore, corrupt, keys, store_error};
-
-/// Tries at a change that others overtake.
-const TRIES_MAX: u32 = 10;
 
 impl RedisStore {
     pub(super) async fn write(
@@ -101,29 +97,6 @@ impl EndpointStore for RedisStore {
         let mut endpoints: Vec<Endpoint> = records.iter().map(decode).collect::<Result<_, _>>()?;
         endpoints.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(endpoints)
-    }
-
-    async fn disable_endpoint(
-        &self,
-        tenant: &TenantId,
-        id: &EndpointId,
-        reason: DisabledReason,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        for _ in 0..TRIES_MAX {
-            let endpoint = self.endpoint(tenant, id).await?;
-            let Some(mut endpoint) = endpoint.filter(|endpoint| endpoint.active) else {
-                return Ok(false);
-            };
-            (endpoint.active, endpoint.disabled_reason) = (false, Some(reason));
-            (endpoint.updated_at, endpoint.revision) = (now, endpoint.revision + 1);
-            match self.replace_endpoint(&endpoint).await? {
-                Written::Yes => return Ok(true),
-                Written::Missing | Written::Full => return Ok(false),
-                Written::Conflict => {}
-            }
-        }
-        Err(StoreError::Unavailable(format!("endpoint {id} is changed by others all the time")))
     }
 
     async fn endpoint_health(&self, ids: &[EndpointId]) -> Result<Vec<EndpointHealth>, StoreError> {

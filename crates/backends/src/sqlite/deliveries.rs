@@ -1,0 +1,253 @@
+//! The gate, the record, and what became of events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hookfleet_domain::{
+    AttemptRecord, EndpointId, Event, EventId, Generation, TenantId, Timestamp, WorkerId, limits,
+};
+use hookfleet_store::{
+    DeliveryStore, Entry, EventStatus, Passage, Recorded, Settlement, Stage, StoreError, WaitReason,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::known::{self, Gate, Known, Lease};
+use super::store::{Living, SqliteStore, corrupt};
+use super::{events, store};
+
+/// A delivery leased elsewhere is looked at again after this: its worker may have died meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const DEAD_KEPT: Duration = Duration::from_hours(168);
+const ATTEMPTS_KEPT: Duration = Duration::from_hours(30 * 24);
+const HEALTH_KEPT: Duration = Duration::from_hours(90 * 24);
+
+#[async_trait]
+impl DeliveryStore for SqliteStore {
+    async fn remember_event(
+        &self,
+        event: &Event,
+        endpoints: Option<&[EndpointId]>,
+    ) -> Result<(), StoreError> {
+        let remembered = events::Remembered::new(event, endpoints, self.expiry(self.status_ttl));
+        Ok(self.database.write(move |db| remembered.write(db)).await?)
+    }
+
+    async fn event_status(
+        &self,
+        tenant: &TenantId,
+        id: &EventId,
+    ) -> Result<Option<EventStatus>, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        let found = self.database.read(move |db| events::status(db, &tenant, &id)).await?;
+        found.transpose().map_err(|error| corrupt("known_events", error))
+    }
+
+    async fn enter(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Passage>, StoreError> {
+        let (entries, living) = (entries.to_vec(), Arc::clone(&self.living));
+        let longest = entries.iter().map(|entry| entry.lease_until.since(now)).max();
+        let expires_ms = self.expiry(longest.unwrap_or_default() + self.status_ttl);
+        let enter = move |db: &Connection| {
+            let enter = |entry| enter(db, entry, now, (&living, expires_ms));
+            entries.iter().map(enter).collect()
+        };
+        Ok(self.database.write(enter).await?)
+    }
+
+    async fn record(&self, settlement: &Settlement<'_>) -> Result<Recorded, StoreError> {
+        let told = Told {
+            event: settlement.event.id.clone(),
+            endpoint: settlement.endpoint.clone(),
+            generation: settlement.generation,
+            attempt: settlement.attempt.cloned(),
+            line: settlement.attempt.map(serde_json::to_string).transpose().map_err(unwritable)?,
+            stage: settlement.stage,
+            now: settlement.now,
+            expires_ms: self.expiry(self.kept(settlement.stage)),
+            event_too: self.kept(settlement.stage) > self.status_ttl,
+            attempt_expires_ms: self.expiry(ATTEMPTS_KEPT),
+            health_expires_ms: self.expiry(HEALTH_KEPT),
+        };
+        Ok(self.database.write(move |db| told.record(db)).await?)
+    }
+
+    async fn reopen(
+        &self,
+        event: &EventId,
+        endpoint: &EndpointId,
+        generation: Generation,
+    ) -> Result<(), StoreError> {
+        self.restage((event, endpoint), generation, Stage::Pending).await
+    }
+
+    async fn discard(
+        &self,
+        event: &EventId,
+        endpoint: &EndpointId,
+        generation: Generation,
+    ) -> Result<(), StoreError> {
+        self.restage((event, endpoint), generation, Stage::Discarded).await
+    }
+
+    async fn still_alive(&self, worker: &WorkerId) -> Result<(), StoreError> {
+        self.living.sign(worker);
+        Ok(())
+    }
+}
+
+fn unwritable(error: serde_json::Error) -> StoreError {
+    corrupt("attempts", error)
+}
+
+impl SqliteStore {
+    async fn restage(
+        &self,
+        (event, endpoint): (&EventId, &EndpointId),
+        generation: Generation,
+        stage: Stage,
+    ) -> Result<(), StoreError> {
+        let (event, endpoint) = (event.clone(), endpoint.clone());
+        let expires_ms = self.expiry(DEAD_KEPT);
+        let restage = move |db: &Connection| {
+            let key = (event.as_str(), endpoint.as_str());
+            let before = known::find(db, key)?;
+            if before.as_ref().is_some_and(|known| known.generation > Some(generation)) {
+                return Ok(());
+            }
+            let known = before.filter(|known| known.generation == Some(generation));
+            // Its worker was quicker; or a success came after it was given up, and stays.
+            let settled = known.as_ref().is_some_and(|known| {
+                stage == Stage::Pending || known.stage == Stage::Delivered
+            });
+            if settled {
+                return Ok(());
+            }
+            let known = known.unwrap_or_else(|| Known::fresh(Some(generation), expires_ms));
+            known::put(db, key, &Known { stage, expires_ms, ..known })
+        };
+        Ok(self.database.write(restage).await?)
+    }
+
+    /// A retry must be remembered for as long as it can wait.
+    fn kept(&self, stage: Stage) -> Duration {
+        match stage {
+            Stage::Dead | Stage::Discarded => DEAD_KEPT,
+            Stage::Retrying => limits::RETRY_WAIT_MAX * 2 + self.status_ttl,
+            Stage::Pending | Stage::Delivered => self.status_ttl,
+        }
+    }
+}
+
+fn enter(
+    db: &Connection,
+    entry: &Entry,
+    now: Timestamp,
+    (living, expires_ms): (&Living, i64),
+) -> rusqlite::Result<Passage> {
+    let key = (entry.event.as_str(), entry.endpoint.as_str());
+    let known = known::find(db, key)?;
+    let gate = known.as_ref().map(|known| known.gate(entry, now, |owner| living.knows(owner)));
+    match gate {
+        None | Some(Gate::Go) => {}
+        Some(Gate::Skip) => return Ok(Passage::Skip),
+        Some(Gate::Leased(Lease { until, .. })) => {
+            let until = until.min(now.after(LOOK_AGAIN));
+            return Ok(Passage::Wait { until, reason: WaitReason::Leased });
+        }
+    }
+    let known = known.filter(|known| known.generation == Some(entry.generation));
+    let known = known.unwrap_or_else(|| Known::fresh(Some(entry.generation), expires_ms));
+    let first = entry.attempt.index() == 0;
+    let entered = Known {
+        stage: if first { Stage::Pending } else { Stage::Retrying },
+        lease: Some(Lease { owner: entry.owner.to_string(), until: entry.lease_until }),
+        updated_ms: Some(now.unix_ms()),
+        expires_ms,
+        ..known
+    };
+    known::put(db, key, &entered)?;
+    Ok(Passage::Go)
+}
+
+/// A settlement that can be sent to the writer.
+struct Told {
+    event: EventId,
+    endpoint: EndpointId,
+    generation: Generation,
+    attempt: Option<AttemptRecord>,
+    line: Option<String>,
+    stage: Stage,
+    now: Timestamp,
+    expires_ms: i64,
+    /// The event must be remembered for as long as its delivery is.
+    event_too: bool,
+    attempt_expires_ms: i64,
+    health_expires_ms: i64,
+}
+
+impl Told {
+    fn record(&self, db: &Connection) -> rusqlite::Result<Recorded> {
+        let key = (self.event.as_str(), self.endpoint.as_str());
+        let known = known::find(db, key)?;
+        let told = known::Told {
+            generation: self.generation,
+            attempt: self.attempt.as_ref().map(|made| (made.summary.attempt.get(), made.success)),
+        };
+        if known.as_ref().is_some_and(|known| known.knows(told)) {
+            return Ok(Recorded { first: false, failure_count: self.failing(db)? });
+        }
+        let known = known.filter(|known| known.generation == Some(self.generation));
+        let known = known.unwrap_or_else(|| Known::fresh(Some(self.generation), 0));
+        let made = self.attempt.as_ref().map(|made| &made.summary);
+        let recorded = Known {
+            attempt: made.map_or(known.attempt, |made| known.attempt.max(made.attempt.get())),
+            stage: self.stage,
+            http_status: made.map_or(known.http_status, |made| made.http_status),
+            lease: None,
+            updated_ms: Some(self.now.unix_ms()),
+            expires_ms: self.expires_ms,
+            ..known
+        };
+        known::put(db, key, &recorded)?;
+        if self.event_too {
+            events::keep(db, &self.event, self.expires_ms)?;
+        }
+        let failure_count = match &self.line {
+            Some(line) => self.count(db, line)?,
+            None => self.failing(db)?,
+        };
+        Ok(Recorded { first: true, failure_count })
+    }
+
+    fn failing(&self, db: &Connection) -> rusqlite::Result<u64> {
+        let failing = "SELECT failing FROM health WHERE endpoint = ?1";
+        let failing =
+            db.prepare_cached(failing)?.query_row([self.endpoint.as_str()], |row| row.get(0));
+        Ok(failing.optional()?.unwrap_or(0))
+    }
+
+    /// Counts the attempt, and writes it into the endpoint's log.
+    fn count(&self, db: &Connection, line: &str) -> rusqlite::Result<u64> {
+        let success = self.attempt.as_ref().is_some_and(|made| made.success);
+        let count = if success {
+            "INSERT INTO health VALUES (?1, 0, 1, 0, ?2, NULL, ?3)
+             ON CONFLICT (endpoint) DO UPDATE SET failing = 0, successes = successes + 1,
+               success_ms = excluded.success_ms, expires_ms = excluded.expires_ms
+             RETURNING failing, successes + failures"
+        } else {
+            "INSERT INTO health VALUES (?1, 1, 0, 1, NULL, ?2, ?3)
+             ON CONFLICT (endpoint) DO UPDATE SET failing = failing + 1, failures = failures + 1,
+               failure_ms = excluded.failure_ms, expires_ms = excluded.expires_ms
+             RETURNING failing, successes + failures"
+        };
+        let endpoint = self.endpoint.as_str();
+        let values = params![endpoint, self.now.unix_ms(), self.health_expires_ms];
+        let (failing, n): (u64, i64) = db
+            .prepare_cached(count)?
+            .query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let place = n % store::ATTEMPT_PLACES;
+        db.prepare_cached("INSERT OR REPLACE INTO attempts VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![endpoint, place, n, self.attempt_expires_ms, line])?;
+        Ok(failing)
+    }
+}

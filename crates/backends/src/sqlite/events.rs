@@ -1,0 +1,133 @@
+//! Events that are known, and what became of them.
+
+use hookfleet_domain::{
+    EndpointId, Event, EventId, Generation, InvalidName, TenantId, Timestamp,
+};
+use hookfleet_store::{EventStatus, Progress};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::known;
+use super::store::time;
+
+/// An event to be remembered.
+pub struct Remembered {
+    id: EventId,
+    tenant: String,
+    event_type: String,
+    project: Option<String>,
+    times_ms: [i64; 3],
+    endpoints: Option<Vec<EndpointId>>,
+}
+
+impl Remembered {
+    pub fn new(event: &Event, endpoints: Option<&[EndpointId]>, expires_ms: i64) -> Self {
+        Self {
+            id: event.id.clone(),
+            tenant: event.tenant.as_str().to_owned(),
+            event_type: event.event_type.as_str().to_owned(),
+            project: event.project.as_ref().map(|project| project.as_str().to_owned()),
+            times_ms: [event.timestamp.unix_ms(), event.accepted_at.unix_ms(), expires_ms],
+            endpoints: endpoints.map(<[_]>::to_vec),
+        }
+    }
+
+    pub fn write(&self, db: &Connection) -> rusqlite::Result<()> {
+        let [timestamp_ms, accepted_ms, expires_ms] = self.times_ms;
+        db.prepare_cached(
+            "INSERT INTO known_events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (event) DO UPDATE SET fanned_out = max(fanned_out, excluded.fanned_out),
+               expires_ms = max(expires_ms, excluded.expires_ms)",
+        )?
+        .execute(params![
+            self.id.as_str(),
+            self.tenant,
+            self.event_type,
+            self.project,
+            timestamp_ms,
+            accepted_ms,
+            self.endpoints.is_some(),
+            expires_ms
+        ])?;
+        let mut plan = db.prepare_cached(
+            "INSERT OR IGNORE INTO deliveries (event, endpoint, expires_ms) VALUES (?1, ?2, ?3)",
+        )?;
+        for endpoint in self.endpoints.iter().flatten() {
+            plan.execute(params![self.id.as_str(), endpoint.as_str(), expires_ms])?;
+        }
+        Ok(())
+    }
+}
+
+/// An event must be remembered for as long as its deliveries are.
+pub fn keep(db: &Connection, id: &EventId, expires_ms: i64) -> rusqlite::Result<()> {
+    let keep = "UPDATE known_events SET expires_ms = ?2 WHERE event = ?1 AND expires_ms < ?2";
+    db.prepare_cached(keep)?.execute(params![id.as_str(), expires_ms])?;
+    Ok(())
+}
+
+/// A row of `known_events`.
+struct Row {
+    event_type: String,
+    project: Option<String>,
+    timestamp: Timestamp,
+    accepted_at: Timestamp,
+    fanned_out: bool,
+}
+
+/// What became of an event of this tenant; the inner error: a name in the file is invalid.
+pub fn status(
+    db: &Connection,
+    tenant: &TenantId,
+    id: &EventId,
+) -> rusqlite::Result<Option<Result<EventStatus, InvalidName>>> {
+    let find = "SELECT type, project, timestamp_ms, accepted_ms, fanned_out FROM known_events
+        WHERE event = ?1 AND tenant = ?2";
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Row {
+            event_type: row.get(0)?,
+            project: row.get(1)?,
+            timestamp: Timestamp::from_unix_ms(row.get(2)?),
+            accepted_at: Timestamp::from_unix_ms(row.get(3)?),
+            fanned_out: row.get(4)?,
+        })
+    };
+    let names = [id.as_str(), tenant.as_str()];
+    let Some(found) = db.prepare_cached(find)?.query_row(names, read).optional()? else {
+        return Ok(None);
+    };
+    let deliveries = deliveries(db, id)?;
+    let status = || {
+        Ok(EventStatus {
+            id: id.clone(),
+            tenant: tenant.clone(),
+            event_type: found.event_type.parse()?,
+            project: found.project.map(|project| project.parse()).transpose()?,
+            timestamp: found.timestamp,
+            accepted_at: found.accepted_at,
+            fanned_out: found.fanned_out,
+            deliveries: deliveries.into_iter().map(progress).collect::<Result<_, _>>()?,
+        })
+    };
+    Ok(Some(status()))
+}
+
+type Delivery = (String, known::Known);
+
+fn deliveries(db: &Connection, id: &EventId) -> rusqlite::Result<Vec<Delivery>> {
+    let list = "SELECT endpoint, generation, attempt, stage, http_status, owner, lease_until_ms,
+            updated_ms, expires_ms
+        FROM deliveries WHERE event = ?1 ORDER BY endpoint";
+    let mut list = db.prepare_cached(list)?;
+    list.query_map([id.as_str()], |row| Ok((row.get(0)?, known::read(row, 1)?)))?.collect()
+}
+
+fn progress((endpoint, known): Delivery) -> Result<Progress, InvalidName> {
+    Ok(Progress {
+        endpoint: endpoint.parse()?,
+        stage: known.stage,
+        attempts: known.attempt,
+        http_status: known.http_status,
+        generation: known.generation.unwrap_or(Generation::FIRST),
+        updated_at: time(known.updated_ms),
+    })
+}

@@ -1,0 +1,102 @@
+//! Jobs, and the claim on one of them.
+
+use async_trait::async_trait;
+use hookfleet_domain::{JobId, Timestamp, WorkerId};
+use hookfleet_store::{Job, JobState, JobStore, StoreError};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::store::{SqliteStore, corrupt};
+
+/// Jobs remembered after their end.
+const ENDED_MAX: u32 = 1000;
+
+#[async_trait]
+impl JobStore for SqliteStore {
+    async fn put_job(&self, job: &Job) -> Result<(), StoreError> {
+        let record = serde_json::to_string(job).map_err(|error| corrupt("jobs", error))?;
+        let (id, created_ms) = (job.id.clone(), job.created_at.unix_ms());
+        let ended = match job.state {
+            JobState::Queued | JobState::Running => false,
+            JobState::Done | JobState::Failed => true,
+        };
+        let put = move |db: &Connection| {
+            // A worker that lost its claim may tell of a job that another one has ended since.
+            db.prepare_cached(
+                "INSERT INTO jobs VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, record = excluded.record
+                 WHERE excluded.ended OR NOT ended",
+            )?
+            .execute(params![id.as_str(), created_ms, ended, record])?;
+            if ended {
+                db.execute("DELETE FROM job_claim WHERE job = ?1", [id.as_str()])?;
+                db.execute(
+                    "DELETE FROM jobs WHERE ended AND id NOT IN
+                     (SELECT id FROM jobs WHERE ended ORDER BY created_ms DESC LIMIT ?1)",
+                    [ENDED_MAX],
+                )?;
+            }
+            Ok(())
+        };
+        Ok(self.database.write(put).await?)
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
+        let id = id.clone();
+        let find = move |db: &Connection| record(db, id.as_str());
+        self.database.read(find).await?.map(|record| decode(&record)).transpose()
+    }
+
+    async fn claim_job(
+        &self,
+        worker: &WorkerId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Job>, StoreError> {
+        // Asked every second, and nearly always answered no: that needs no writing.
+        let any = |db: &Connection| {
+            db.query_row("SELECT EXISTS (SELECT 1 FROM jobs WHERE NOT ended)", [], |row| row.get(0))
+        };
+        if !self.database.read(any).await? {
+            return Ok(None);
+        }
+        let worker = worker.clone();
+        let claim = move |db: &Connection| claim(db, &worker, now, until);
+        self.database.write(claim).await?.map(|record| decode(&record)).transpose()
+    }
+}
+
+fn claim(
+    db: &Connection,
+    worker: &WorkerId,
+    now: Timestamp,
+    until: Timestamp,
+) -> rusqlite::Result<Option<String>> {
+    let claimed = "SELECT job, worker, until_ms FROM job_claim";
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let claimed: Option<(String, String, i64)> = db.query_row(claimed, [], row).optional()?;
+    let job = match claimed {
+        Some((job, owner, _)) if owner == worker.as_str() => Some(job),
+        Some((_, _, until_ms)) if until_ms > now.unix_ms() => return Ok(None),
+        Some(_) | None => {
+            let oldest = "SELECT id FROM jobs WHERE NOT ended ORDER BY created_ms, id LIMIT 1";
+            db.query_row(oldest, [], |row| row.get(0)).optional()?
+        }
+    };
+    let Some(job) = job else {
+        return Ok(None);
+    };
+    db.execute(
+        "INSERT OR REPLACE INTO job_claim VALUES (1, ?1, ?2, ?3)",
+        params![job, worker.as_str(), until.unix_ms()],
+    )?;
+    record(db, &job)
+}
+
+fn record(db: &Connection, id: &str) -> rusqlite::Result<Option<String>> {
+    let find = "SELECT record FROM jobs WHERE id = ?1";
+    db.prepare_cached(find)?.query_row([id], |row| row.get(0)).optional()
+}
+
+fn decode(record: &str) -> Result<Job, StoreError> {
+    serde_json::from_str(record).map_err(|error| corrupt("jobs", error))
+}

@@ -1,0 +1,95 @@
+//! The store: what all its parts share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hookfleet_domain::{Clock, TenantId, Timestamp, WorkerId, limits};
+use hookfleet_store::{Sealer, Store, StoreError};
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+use super::SqliteOptions;
+use super::database::Database;
+
+/// A worker that gave no sign of life for so long is taken for gone.
+const LIFE_SIGN_TTL: Duration = Duration::from_secs(4);
+/// Places in an endpoint's ring of attempts.
+pub(super) const ATTEMPT_PLACES: i64 = limits::ATTEMPTS_KEPT_MAX as i64;
+/// Changes that a listener may be behind; past that, anything may have changed.
+const CHANGES_BEHIND_MAX: usize = 1024;
+
+/// A store in a SQLite file.
+pub struct SqliteStore {
+    pub(super) database: Arc<Database>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) sealer: Sealer,
+    pub(super) dedup_ttl: Duration,
+    pub(super) status_ttl: Duration,
+    pub(super) changes: broadcast::Sender<TenantId>,
+    pub(super) living: Arc<Living>,
+}
+
+impl SqliteStore {
+    pub(super) fn new(
+        database: Arc<Database>,
+        options: &SqliteOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            database,
+            clock,
+            sealer: options.sealer.clone(),
+            dedup_ttl: options.dedup_ttl,
+            status_ttl: options.status_ttl,
+            changes: broadcast::Sender::new(CHANGES_BEHIND_MAX),
+            living: Arc::default(),
+        }
+    }
+
+    /// When something that is to be remembered for `ttl` is forgotten.
+    pub(super) fn expiry(&self, ttl: Duration) -> i64 {
+        self.clock.now().after(ttl).unix_ms()
+    }
+}
+
+/// When each worker gave its last sign of life.
+#[derive(Default)]
+pub struct Living(Mutex<HashMap<WorkerId, Instant>>);
+
+impl Living {
+    pub fn sign(&self, worker: &WorkerId) {
+        let mut living = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        living.retain(|_, at| at.elapsed() < LIFE_SIGN_TTL);
+        living.insert(worker.clone(), Instant::now());
+    }
+
+    pub fn knows(&self, worker: &str) -> bool {
+        let living = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let worker = worker.parse::<WorkerId>();
+        let sign = worker.ok().and_then(|worker| living.get(&worker).copied());
+        sign.is_some_and(|at| at.elapsed() < LIFE_SIGN_TTL)
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    /// A file that cannot be written is out of reach, though it could be read.
+    async fn ping(&self) -> Result<(), StoreError> {
+        match self.database.fault() {
+            Some(fault) => Err(fault.into()),
+            None => Ok(self.database.read(|db| db.query_row("SELECT 1", [], |_| Ok(()))).await?),
+        }
+    }
+}
+
+/// A record that cannot be read.
+pub(super) fn corrupt(key: &str, why: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt { key: key.to_owned(), why: why.to_string() }
+}
+
+/// A time, if there is one.
+pub(super) fn time(unix_ms: Option<i64>) -> Option<Timestamp> {
+    unix_ms.map(Timestamp::from_unix_ms)
+}

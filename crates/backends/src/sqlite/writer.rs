@@ -1,0 +1,228 @@
+//! One writer, many callers: what arrives together shares one transaction and one flush to disk.
+//!
+//! While a transaction is being flushed, the operations of other callers gather; the next
+//! transaction takes them all. So the price of durability falls with the number of callers, and one
+//! caller alone waits for nobody.
+
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+
+use super::fault::Fault;
+
+/// Operations in one transaction. More would not cost less, but make the first one wait.
+const BATCH_MAX: usize = 512;
+
+/// Something to be done in a transaction.
+pub trait Operation: Send {
+    /// Does it. A transaction that fails is done again, one operation at a time: this may be called
+    /// a second time, after everything that the first call did was undone.
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
+
+    /// It is durable, or undone. Must not block.
+    fn end(self: Box<Self>, result: Result<(), Fault>);
+}
+
+enum Order {
+    Do(Box<dyn Operation>),
+    Stop,
+}
+
+/// The thread that writes.
+pub struct Writer {
+    // Bounded by its callers: each waits for its answer, apart from leases that are given back.
+    orders: Sender<Order>,
+    fault: watch::Receiver<Option<Fault>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts it on a connection of its own.
+    pub fn start(connection: Connection) -> io::Result<Self> {
+        let (orders, inbox) = channel();
+        let (state, fault) = watch::channel(None);
+        let desk = Desk { connection, inbox, state };
+        let thread = std::thread::Builder::new().name("sqlite-writer".to_owned());
+        let thread = Some(thread.spawn(move || desk.work())?);
+        Ok(Self { orders, fault, thread })
+    }
+
+    /// Hands an operation over.
+    pub fn submit(&self, operation: Box<dyn Operation>) {
+        if let Err(returned) = self.orders.send(Order::Do(operation))
+            && let Order::Do(operation) = returned.0
+        {
+            operation.end(Err(Fault::closed()));
+        }
+    }
+
+    /// Does `work`, and then, once that is durable, `after`.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        after: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.submit(Box::new(Call { work, after, answer: None, reply }));
+        answer.await.unwrap_or_else(|_| Err(Fault::closed()))
+    }
+
+    /// Why the last change could not be written, if so.
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault.borrow().clone()
+    }
+}
+
+impl Drop for Writer {
+    /// Waits for what was handed over.
+    fn drop(&mut self) {
+        // An error only means that the thread has ended.
+        drop(self.orders.send(Order::Stop));
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+struct Call<W, A, T> {
+    work: W,
+    after: A,
+    answer: Option<T>,
+    reply: oneshot::Sender<Result<T, Fault>>,
+}
+
+impl<W, A, T> Operation for Call<W, A, T>
+where
+    W: FnMut(&Connection) -> rusqlite::Result<T> + Send,
+    A: FnOnce(&T) + Send,
+    T: Send,
+{
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.answer = Some((self.work)(connection)?);
+        Ok(())
+    }
+
+    fn end(self: Box<Self>, result: Result<(), Fault>) {
+        let answer = match (result, self.answer) {
+            (Ok(()), Some(answer)) => {
+                (self.after)(&answer);
+                Ok(answer)
+            }
+            (Ok(()), None) => Err(Fault::closed()),
+            (Err(fault), _) => Err(fault),
+        };
+        // Nobody waits any more: then nobody needs the answer.
+        drop(self.reply.send(answer));
+    }
+}
+
+struct Desk {
+    connection: Connection,
+    inbox: Receiver<Order>,
+    state: watch::Sender<Option<Fault>>,
+}
+
+impl Desk {
+    fn work(self) {
+        while let Ok(Order::Do(first)) = self.inbox.recv() {
+            let mut batch = vec![first];
+            let mut stop = false;
+            while batch.len() < BATCH_MAX && !stop {
+                match self.inbox.try_recv() {
+                    Ok(Order::Do(operation)) => batch.push(operation),
+                    Ok(Order::Stop) => stop = true,
+                    Err(_) => break,
+                }
+            }
+            self.write(batch);
+            if stop {
+                return;
+            }
+        }
+    }
+
+    /// All of them, or, if that fails, each for itself: one that cannot be done harms no other, and
+    /// on a full disk what frees room may still fit.
+    fn write(&self, mut batch: Vec<Box<dyn Operation>>) {
+        match self.commit(&mut batch) {
+            Ok(()) => batch.into_iter().for_each(|operation| operation.end(Ok(()))),
+            Err(error) if batch.len() == 1 => self.fail(batch, &error),
+            Err(_) => {
+                for operation in batch {
+                    let mut alone = vec![operation];
+                    match self.commit(&mut alone) {
+                        Ok(()) => alone.into_iter().for_each(|operation| operation.end(Ok(()))),
+                        Err(error) => self.fail(alone, &error),
+                    }
+                }
+            }
+        }
+    }
+
+    fn commit(&self, batch: &mut [Box<dyn Operation>]) -> rusqlite::Result<()> {
+        let changes = self.connection.total_changes();
+        let transaction = self.connection.unchecked_transaction()?;
+        for operation in batch {
+            operation.run(&transaction)?;
+        }
+        transaction.commit()?;
+        // A transaction that changed nothing says nothing of the disk.
+        if self.connection.total_changes() != changes {
+            self.state.send_if_modified(|fault| fault.take().is_some());
+        }
+        Ok(())
+    }
+
+    fn fail(&self, batch: Vec<Box<dyn Operation>>, error: &rusqlite::Error) {
+        let fault = Fault::from(error);
+        self.state.send_if_modified(|now| now.replace(fault.clone()).is_none());
+        batch.into_iter().for_each(|operation| operation.end(Err(fault.clone())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer() -> Writer {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE numbers (n INTEGER UNIQUE)").unwrap();
+        Writer::start(connection).unwrap()
+    }
+
+    async fn insert(writer: &Writer, n: i64) -> Result<usize, Fault> {
+        let insert = move |db: &Connection| db.execute("INSERT INTO numbers VALUES (?1)", [n]);
+        writer.write(insert, |_| ()).await
+    }
+
+    async fn count(writer: &Writer) -> i64 {
+        let count = |db: &Connection| {
+            db.query_row("SELECT count(*) FROM numbers", [], |row| row.get::<_, i64>(0))
+        };
+        writer.write(count, |_| ()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn one_that_fails_harms_no_other() {
+        let writer = writer();
+        let results = tokio::join!(insert(&writer, 1), insert(&writer, 1), insert(&writer, 2));
+        assert_eq!(results.0.unwrap(), 1);
+        assert!(results.1.is_err());
+        assert_eq!(results.2.unwrap(), 1);
+        assert_eq!(count(&writer).await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_fault_is_told_until_a_change_was_written() {
+        let writer = writer();
+        insert(&writer, 1).await.unwrap();
+        insert(&writer, 1).await.unwrap_err();
+        count(&writer).await;
+        assert!(writer.fault().is_some(), "reading is no proof");
+        insert(&writer, 2).await.unwrap();
+        assert!(writer.fault().is_none());
+    }
+}
