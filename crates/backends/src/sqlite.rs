@@ -15,6 +15,7 @@ mod deliveries;
 mod endpoints;
 mod events;
 mod fault;
+mod inspect;
 mod intake;
 mod jobs;
 mod known;
@@ -40,6 +41,7 @@ use tokio_util::task::TaskTracker;
 use database::Database;
 
 pub use database::OpenError;
+pub use inspect::{Inspection, inspect};
 pub use queue::SqliteQueue;
 pub use retention::Retention;
 pub use store::SqliteStore;

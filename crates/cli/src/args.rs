@@ -42,9 +42,12 @@ pub struct ServerArgs {
     /// The server's URL.
     #[arg(long, env = "HOOKFLEET_URL", default_value = "http://127.0.0.1:8080", global = true)]
     pub url: String,
-    /// The token to authenticate with.
+    /// The token to authenticate with [default: the admin token of a server on this machine].
     #[arg(long, env = "HOOKFLEET_TOKEN", hide_env_values = true, global = true)]
     pub token: Option<Hidden>,
+    /// The folder of a server on this machine [default: ./hookfleet-data].
+    #[arg(long, env = "HOOKFLEET_DATA_DIR", value_name = "FOLDER", global = true)]
+    pub data_dir: Option<PathBuf>,
     /// What is printed on stdout.
     #[arg(long, value_enum, default_value = "text", global = true)]
     pub output: OutputFormat,

@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::args::{OutputFormat, ServerArgs};
+use crate::data_folder::{DataFolder, Missing};
 use crate::failure::Failure;
 
 /// A server's API.
@@ -23,11 +24,14 @@ const ANSWER_WAIT_MAX: Duration = Duration::from_mins(1);
 impl Client {
     /// The server that the arguments name.
     pub fn new(arguments: ServerArgs) -> Result<Self, Failure> {
-        let missing = "no token: give --token (HOOKFLEET_TOKEN)";
-        let token = arguments.token.ok_or_else(|| Failure::refused(missing))?.0;
         let url = arguments.url.trim_end_matches('/').to_owned();
         let parsed = url.parse::<url::Url>();
-        parsed.map_err(|error| Failure::usage(format!("--url {url:?} is invalid: {error}")))?;
+        let parsed =
+            parsed.map_err(|error| Failure::usage(format!("--url {url:?} is invalid: {error}")))?;
+        let token = match arguments.token {
+            Some(token) => token.0,
+            None => local_token(&parsed, &DataFolder::new(arguments.data_dir))?,
+        };
         let http = reqwest::Client::builder()
             .timeout(ANSWER_WAIT_MAX)
             .no_proxy()
@@ -105,6 +109,23 @@ impl Client {
         let detail = detail.and_then(Value::as_str).unwrap_or("no reason given");
         Err(failure(status, detail))
     }
+}
+
+/// The admin token of a server on this machine. It is sent to nobody else.
+fn local_token(url: &url::Url, folder: &DataFolder) -> Result<Secret, Failure> {
+    let is_local = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let missing = "no token: give --token (HOOKFLEET_TOKEN)";
+    if !is_local {
+        return Err(Failure::refused(missing));
+    }
+    let or = "or, by --data-dir, the folder of a server on this machine";
+    let token = folder.admin_token(Missing::Refuse);
+    token.map_err(|error| Failure::refused(format!("{missing}, {or} ({error})")))
 }
 
 /// A request's body.

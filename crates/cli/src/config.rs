@@ -5,10 +5,12 @@ use std::time::Duration as StdDuration;
 
 use clap::{Args, ValueEnum};
 use hookfleet_backends::rabbitmq::{Archive, RabbitOptions};
+use hookfleet_backends::sqlite::Retention;
 use hookfleet_domain::{EndpointPolicy, Secret};
 use hookfleet_worker::{AddressPolicy, WorkerOptions};
 use serde::Deserialize;
 
+use crate::data_folder::{DataFolder, Missing};
 use crate::failure::Failure;
 use crate::values::{Duration, Hidden, Listen, Networks};
 
@@ -20,6 +22,9 @@ pub struct Settings {
     #[arg(long, env = "HOOKFLEET_CONFIG", value_name = "FILE")]
     #[serde(skip)]
     config: Option<PathBuf>,
+    /// The folder of a server without broker and store [default: ./hookfleet-data].
+    #[arg(long, env = "HOOKFLEET_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
     /// The broker: `amqp://user:password@host:5672/vhost`.
     #[arg(long, env = "HOOKFLEET_AMQP_URL", hide_env_values = true)]
     amqp_url: Option<Hidden>,
@@ -71,7 +76,7 @@ pub struct Settings {
     /// How long [default: 7d].
     #[arg(long, env = "HOOKFLEET_ARCHIVE_RETENTION")]
     archive_retention: Option<Duration>,
-    /// How much, in bytes [default: 10 GiB].
+    /// How much, in bytes [default: 10 GiB; without a broker 1 GiB, over the whole database].
     #[arg(long, env = "HOOKFLEET_ARCHIVE_MAX_BYTES")]
     archive_max_bytes: Option<u64>,
     /// What is logged, such as `info` or `hookfleet_worker=debug` [default: info].
@@ -98,12 +103,49 @@ pub enum LogFormat {
     Json,
 }
 
-/// Complete settings of a role in a fleet.
+/// What settings are completed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Serve,
+    Api,
+    Worker,
+    Doctor,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Api => "api",
+            Self::Worker => "worker",
+            Self::Doctor => "doctor",
+        }
+    }
+
+    /// Whether keys and tokens are made where there are none.
+    fn missing(self) -> Missing {
+        match self {
+            Self::Serve => Missing::Make,
+            Self::Api | Self::Worker | Self::Doctor => Missing::Refuse,
+        }
+    }
+}
+
+/// Where work lies, and what is remembered.
+#[derive(Debug)]
+pub enum Backend {
+    /// In RabbitMQ and Redis, shared by a fleet.
+    Fleet { rabbit: RabbitOptions, redis_url: Secret },
+    /// In a folder, used by this process alone.
+    Embedded { folder: DataFolder, retention: Retention },
+}
+
+/// Complete settings of a role.
 #[derive(Debug)]
 pub struct Config {
-    pub rabbit: RabbitOptions,
-    pub redis_url: Secret,
+    pub backend: Backend,
     pub master_key: Secret,
+    /// There is one wherever there is an API.
     pub admin_token: Option<Secret>,
     pub listen: Listen,
     /// None: the usual port, or any if that is taken.
@@ -117,37 +159,27 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
-const NO_BROKER: &str = "no broker and store: give --amqp-url and --redis-url \
-    (HOOKFLEET_AMQP_URL, HOOKFLEET_REDIS_URL); this version has no embedded backend";
+const NO_BROKER: &str = "no broker or no store: give both --amqp-url and --redis-url \
+    (HOOKFLEET_AMQP_URL, HOOKFLEET_REDIS_URL); without either, `hookfleet serve` runs alone";
+const NO_KEY: &str = "no master key: give --master-key (HOOKFLEET_MASTER_KEY), 64 hex digits, the \
+    same for all roles of the fleet";
+const NO_TOKEN: &str = "no admin token: give --admin-token (HOOKFLEET_ADMIN_TOKEN)";
+
+const DAY: StdDuration = StdDuration::from_hours(24);
+const GIB: u64 = 1024 * 1024 * 1024;
 
 impl Settings {
     /// Adds what the file says and fills in defaults.
-    pub fn complete(self, role: &str) -> Result<Config, Failure> {
+    pub fn complete(self, role: Role) -> Result<Config, Failure> {
         let file = self.config.as_ref().map(read).transpose()?.unwrap_or_default();
-        let all = self.or(file);
-        let (Some(amqp_url), Some(redis_url)) = (all.amqp_url, all.redis_url) else {
-            return Err(Failure::usage(NO_BROKER));
-        };
-        let missing_key = "no master key: give --master-key (HOOKFLEET_MASTER_KEY), 64 hex digits, \
-            the same for all roles of the fleet";
-        let master_key = all.master_key.ok_or_else(|| Failure::usage(missing_key))?.0;
+        let mut all = self.or(file);
+        let backend = all.backend(role)?;
+        let (master_key, admin_token) = all.keys(role, &backend)?;
         let defaults = WorkerOptions::default();
-        let retention = all.archive_retention.map_or(StdDuration::from_hours(168), |text| text.0);
-        let archive = Archive {
-            max_age: format!("{}s", retention.as_secs()),
-            bytes_max: all.archive_max_bytes.unwrap_or(10 * 1024 * 1024 * 1024),
-        };
-        let day = StdDuration::from_hours(24);
         Ok(Config {
-            rabbit: RabbitOptions {
-                url: amqp_url.0,
-                partitions: all.partitions.unwrap_or(1),
-                archive: (all.archive != Some(Switch::Off)).then_some(archive),
-                name: format!("hookfleet {role}"),
-            },
-            redis_url: redis_url.0,
+            backend,
             master_key,
-            admin_token: all.admin_token.map(|token| token.0),
+            admin_token,
             listen: all.listen.unwrap_or(Listen::from(([127, 0, 0, 1], 8080))),
             metrics_listen: all.metrics_listen,
             addresses: AddressPolicy::new(all.allow_private_networks.unwrap_or_default().0),
@@ -158,17 +190,62 @@ impl Settings {
                 delivery_limit: all.delivery_limit.unwrap_or(defaults.delivery_limit),
                 drain_timeout: all.drain_timeout.map_or(defaults.drain_timeout, |text| text.0),
             },
-            dedup_window: all.dedup_window.map_or(day, |text| text.0),
-            event_status_kept: all.event_status_kept.map_or(day, |text| text.0),
+            dedup_window: all.dedup_window.map_or(DAY, |text| text.0),
+            event_status_kept: all.event_status_kept.map_or(DAY, |text| text.0),
             log: all.log.unwrap_or_else(|| "info".to_owned()),
             log_format: all.log_format.unwrap_or(LogFormat::Text),
         })
+    }
+
+    fn backend(&mut self, role: Role) -> Result<Backend, Failure> {
+        let archive = self.archive != Some(Switch::Off);
+        let kept = self.archive_retention.map_or(DAY * 7, |text| text.0);
+        match (self.amqp_url.take(), self.redis_url.take()) {
+            (Some(amqp_url), Some(redis_url)) => {
+                let bytes_max = self.archive_max_bytes.unwrap_or(10 * GIB);
+                let archived = Archive { max_age: format!("{}s", kept.as_secs()), bytes_max };
+                let rabbit = RabbitOptions {
+                    url: amqp_url.0,
+                    partitions: self.partitions.unwrap_or(1),
+                    archive: archive.then_some(archived),
+                    name: format!("hookfleet {}", role.name()),
+                };
+                Ok(Backend::Fleet { rabbit, redis_url: redis_url.0 })
+            }
+            (None, None) if role != Role::Api && role != Role::Worker => {
+                let retention = Retention {
+                    archive: archive.then_some(kept),
+                    bytes_max: self.archive_max_bytes.unwrap_or(GIB),
+                };
+                let folder = DataFolder::new(self.data_dir.take());
+                Ok(Backend::Embedded { folder, retention })
+            }
+            (None, _) | (_, None) => Err(Failure::usage(NO_BROKER)),
+        }
+    }
+
+    /// Master key and admin token: given, or out of the data folder.
+    fn keys(&mut self, role: Role, of: &Backend) -> Result<(Secret, Option<Secret>), Failure> {
+        let key = self.master_key.take().map(|given| given.0);
+        let token = self.admin_token.take().map(|given| given.0);
+        let serves = role == Role::Serve || role == Role::Api;
+        match of {
+            Backend::Fleet { .. } if serves && token.is_none() => Err(Failure::usage(NO_TOKEN)),
+            Backend::Fleet { .. } => Ok((key.ok_or_else(|| Failure::usage(NO_KEY))?, token)),
+            Backend::Embedded { folder, .. } => {
+                let key = key.map_or_else(|| folder.master_key(role.missing()), Ok)?;
+                let made = || folder.admin_token(role.missing()).map(Some);
+                let token = if serves && token.is_none() { made()? } else { token };
+                Ok((key, token))
+            }
+        }
     }
 
     /// What is said here, else there.
     fn or(self, file: Self) -> Self {
         Self {
             config: None,
+            data_dir: self.data_dir.or(file.data_dir),
             amqp_url: self.amqp_url.or(file.amqp_url),
             redis_url: self.redis_url.or(file.redis_url),
             admin_token: self.admin_token.or(file.admin_token),

@@ -8,12 +8,14 @@ mod client;
 mod clock;
 mod commands;
 mod config;
+mod data_folder;
 mod failure;
 mod lifecycle;
 mod output;
 mod starting;
 mod telemetry;
 mod values;
+mod welcome;
 mod wire;
 
 use std::process::ExitCode;

@@ -29,7 +29,11 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(store: &'a RedisStore, filter: &'a DeadLetterFilter, from: Option<&DeadLetterCursor>) -> Self {
+    fn new(
+        store: &'a RedisStore,
+        filter: &'a DeadLetterFilter,
+        from: Option<&DeadLetterCursor>,
+    ) -> Self {
         Self {
             store,
             filter,

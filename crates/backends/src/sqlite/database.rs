@@ -33,7 +33,9 @@ const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process uses it.
-    #[error("data folder {folder} is in use by process {process}: stop that one, or give this one another --data-dir")]
+    #[error(
+        "data folder {folder} is in use by process {process}: stop that one, or give this one another --data-dir"
+    )]
     InUse {
         /// The folder.
         folder: String,
@@ -83,9 +85,9 @@ impl Database {
         private().open(&path).map_err(io)?;
         let wrong = |source| OpenError::Schema { file: path.display().to_string(), source };
         let connection = connect(&path).and_then(to_write).map_err(wrong)?;
-        let begun = begin(&connection).map_err(|error| wrong(error.into()))?;
+        let answer = begin(&connection).map_err(|error| wrong(error.into()))?;
         let writer = Some(Writer::start(connection).map_err(io)?);
-        Ok((Self { writer, _lock: Some(lock), ..Self::without_writer(path) }, begun))
+        Ok((Self { writer, _lock: Some(lock), ..Self::without_writer(path) }, answer))
     }
 
     /// Opens the file for reading, beside a process that writes it or alone.

@@ -1,7 +1,10 @@
 //! The view of the dead letters.
 
 use async_trait::async_trait;
-use hookfleet_domain::{DeadLetter, DeadLetterFilter, DeadLetterId, Timestamp};
+use hookfleet_domain::{
+    DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterReason, EndpointId, EventType, TenantId,
+    Timestamp,
+};
 use hookfleet_queue::wire;
 use hookfleet_store::{DeadLetterCursor, DeadLetterStore, Page, PageRequest, StoreError};
 use rusqlite::types::Value;
@@ -29,10 +32,10 @@ fn wanted(filter: &DeadLetterFilter) -> Vec<Value> {
     vec![
         filter.since.map_or(i64::MIN, Timestamp::unix_ms).into(),
         filter.until.map_or(i64::MAX, Timestamp::unix_ms).into(),
-        text(filter.tenant.as_ref().map(|tenant| tenant.as_str())),
-        text(filter.endpoint.as_ref().map(|endpoint| endpoint.as_str())),
-        text(filter.event_type.as_ref().map(|event_type| event_type.as_str())),
-        text(filter.reason.map(|reason| reason.label())),
+        text(filter.tenant.as_ref().map(TenantId::as_str)),
+        text(filter.endpoint.as_ref().map(EndpointId::as_str)),
+        text(filter.event_type.as_ref().map(EventType::as_str)),
+        text(filter.reason.map(DeadLetterReason::label)),
         text(ids.as_deref()),
     ]
 }
@@ -48,8 +51,8 @@ impl DeadLetterStore for SqliteStore {
         let row = (
             letter.id.as_str().to_owned(),
             letter.died_at.unix_ms(),
-            text(letter.tenant().map(|tenant| tenant.as_str())),
-            text(letter.endpoint().map(|endpoint| endpoint.as_str())),
+            text(letter.tenant().map(TenantId::as_str)),
+            text(letter.endpoint().map(EndpointId::as_str)),
             text(letter.event().map(|event| event.event_type.as_str())),
             letter.reason.label(),
             wire::encode_dead_letter(letter),

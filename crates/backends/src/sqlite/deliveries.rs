@@ -12,9 +12,9 @@ use hookfleet_store::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::events;
 use super::known::{self, Gate, Known, Lease};
 use super::store::{Living, SqliteStore, corrupt};
-use super::{events, store};
 
 /// A delivery leased elsewhere is looked at again after this: its worker may have died meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -116,9 +116,9 @@ impl SqliteStore {
             }
             let known = before.filter(|known| known.generation == Some(generation));
             // Its worker was quicker; or a success came after it was given up, and stays.
-            let settled = known.as_ref().is_some_and(|known| {
-                stage == Stage::Pending || known.stage == Stage::Delivered
-            });
+            let settled = known
+                .as_ref()
+                .is_some_and(|known| stage == Stage::Pending || known.stage == Stage::Delivered);
             if settled {
                 return Ok(());
             }
@@ -242,10 +242,9 @@ impl Told {
         };
         let endpoint = self.endpoint.as_str();
         let values = params![endpoint, self.now.unix_ms(), self.health_expires_ms];
-        let (failing, n): (u64, i64) = db
-            .prepare_cached(count)?
-            .query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let place = n % store::ATTEMPT_PLACES;
+        let (failing, n): (u64, u64) =
+            db.prepare_cached(count)?.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let place = n % limits::ATTEMPTS_KEPT_MAX as u64;
         db.prepare_cached("INSERT OR REPLACE INTO attempts VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![endpoint, place, n, self.attempt_expires_ms, line])?;
         Ok(failing)

@@ -1,9 +1,7 @@
 //! Endpoints, their health and their attempts.
 
 use async_trait::async_trait;
-use hookfleet_domain::{
-    AttemptRecord, Endpoint, EndpointHealth, EndpointId, TenantId, limits,
-};
+use hookfleet_domain::{AttemptRecord, Endpoint, EndpointHealth, EndpointId, TenantId, limits};
 use hookfleet_store::{Changes, EndpointStore, StoreError, Written, wire};
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -1,8 +1,6 @@
 //! Events that are known, and what became of them.
 
-use hookfleet_domain::{
-    EndpointId, Event, EventId, Generation, InvalidName, TenantId, Timestamp,
-};
+use hookfleet_domain::{EndpointId, Event, EventId, Generation, InvalidName, TenantId, Timestamp};
 use hookfleet_store::{EventStatus, Progress};
 use rusqlite::{Connection, OptionalExtension, params};
 

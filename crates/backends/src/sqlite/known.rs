@@ -116,9 +116,7 @@ pub fn read(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Known> {
         rusqlite::Error::FromSqlConversionFailure(from + 2, Type::Text, why)
     };
     let lease = match (row.get(from + 4)?, row.get(from + 5)?) {
-        (Some(owner), Some(until)) => {
-            Some(Lease { owner, until: Timestamp::from_unix_ms(until) })
-        }
+        (Some(owner), Some(until)) => Some(Lease { owner, until: Timestamp::from_unix_ms(until) }),
         (None::<String>, _) | (_, None::<i64>) => None,
     };
     Ok(Known {

@@ -140,7 +140,8 @@ impl SqliteLeases {
             self.arrivals.mark_unchanged();
             let (reply, answer) = oneshot::channel();
             let intake = Arc::clone(&self.intake);
-            let fetch = Fetch { intake, room, now: self.clock.now(), found: Found::default(), reply };
+            let fetch =
+                Fetch { intake, room, now: self.clock.now(), found: Found::default(), reply };
             self.intake.database.writer()?.submit(Box::new(fetch));
             self.fetching = Some(answer);
         }
@@ -151,29 +152,29 @@ impl SqliteLeases {
         self.fetching = None;
         Ok(fetched?)
     }
+}
 
-    fn lease(&self, (held, stored): (Held, Stored)) -> Lease {
-        let message = match held.kind {
-            Kind::Delivery => wire::decode_delivery(stored.body),
-            Kind::Event => {
-                let envelope = wire::Envelope {
-                    idempotency_key: stored.idempotency_key.and_then(|key| key.parse().ok()),
-                    trace: stored.trace.and_then(|trace| trace.parse().ok()),
-                    accepted_at: Timestamp::from_unix_ms(stored.accepted_ms),
-                };
-                wire::decode_event(stored.body, envelope)
-            }
-        };
-        Lease { message, redeliveries: held.lease.n - 1, receipt: Receipt::new(held) }
-    }
+fn read_message(held: Held, stored: Stored) -> Lease {
+    let message = match held.kind {
+        Kind::Delivery => wire::decode_delivery(stored.body),
+        Kind::Event => {
+            let envelope = wire::Envelope {
+                idempotency_key: stored.idempotency_key.and_then(|key| key.parse().ok()),
+                trace: stored.trace.and_then(|trace| trace.parse().ok()),
+                accepted_at: Timestamp::from_unix_ms(stored.accepted_ms),
+            };
+            wire::decode_event(stored.body, envelope)
+        }
+    };
+    Lease { message, redeliveries: held.lease.n - 1, receipt: Receipt::new(held) }
 }
 
 #[async_trait]
 impl Leases for SqliteLeases {
     async fn next(&mut self) -> Result<Lease, QueueError> {
         loop {
-            if let Some(message) = self.fetched.pop_front() {
-                return Ok(self.lease(message));
+            if let Some((held, stored)) = self.fetched.pop_front() {
+                return Ok(read_message(held, stored));
             }
             let room = self.room();
             if self.fetching.is_none() && room == [0, 0] {
@@ -272,9 +273,8 @@ impl Found {
             let next = db.prepare_cached(NEXT_DUE)?;
             self.next_due_ms = earliest(next, kind, now)?.into_iter().chain(self.next_due_ms).min();
         }
-        let mut lease = db.prepare_cached(
-            "UPDATE queue SET due_ms = ?2, leases = leases + 1 WHERE id = ?1",
-        )?;
+        let mut lease =
+            db.prepare_cached("UPDATE queue SET due_ms = ?2, leases = leases + 1 WHERE id = ?1")?;
         for (id, stored) in found {
             lease.execute(params![id.message, LEASED_MS])?;
             self.messages.push((kind, id, stored));
@@ -304,6 +304,7 @@ fn earliest(
     now: Timestamp,
 ) -> rusqlite::Result<Option<i64>> {
     use rusqlite::OptionalExtension;
-    let due_ms = next.query_row(params![kind as i64, now.unix_ms()], |row| row.get(0)).optional()?;
+    let due_ms =
+        next.query_row(params![kind as i64, now.unix_ms()], |row| row.get(0)).optional()?;
     Ok(due_ms.filter(|due_ms| *due_ms != LEASED_MS))
 }

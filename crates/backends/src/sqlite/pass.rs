@@ -52,8 +52,7 @@ impl SqlitePass {
 
     async fn read_on(&mut self) -> Result<(), QueueError> {
         let (seen, last) = (self.seen, self.last);
-        let letters =
-            "SELECT id, letter FROM dead WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
+        let letters = "SELECT id, letter FROM dead WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
         let read = move |db: &Connection| {
             let mut letters = db.prepare_cached(letters)?;
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));

@@ -45,11 +45,23 @@ macro_rules! table {
     ($table:literal, $key:literal, $over:expr) => {
         Table {
             stretch: concat!(
-                "SELECT ", $key, " FROM ", $table, " WHERE ", $key, " > ?1 ORDER BY ", $key,
+                "SELECT ",
+                $key,
+                " FROM ",
+                $table,
+                " WHERE ",
+                $key,
+                " > ?1 ORDER BY ",
+                $key,
                 " LIMIT 1 OFFSET ?2"
             ),
             expired: concat!(
-                "DELETE FROM ", $table, " WHERE ", $key, " > ?1 AND (?2 IS NULL OR ", $key,
+                "DELETE FROM ",
+                $table,
+                " WHERE ",
+                $key,
+                " > ?1 AND (?2 IS NULL OR ",
+                $key,
                 " <= ?2) AND expires_ms < ?3"
             ),
             over: $over,
@@ -178,9 +190,8 @@ impl Keeper {
             if size <= self.retention.bytes_max {
                 return Ok(());
             }
-            let prune = |db: &Connection| {
-                db.prepare_cached(ARCHIVED)?.execute(params![i64::MAX, ROWS])
-            };
+            let prune =
+                |db: &Connection| db.prepare_cached(ARCHIVED)?.execute(params![i64::MAX, ROWS]);
             let pruned = self.database.write(prune).await?;
             let mut ended = pruned == 0;
             for n in 0..TABLES.len() {

@@ -2,9 +2,13 @@
 
 use rusqlite::Connection;
 
-/// What was done to the schema, in order. The file's `user_version` tells how many of them it has
+/// What was done to the schema, in order. The file's `user_version` tells the last one that it has
 /// seen. One that was released is never changed; another is added.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/001_first.sql")];
+const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("schema/001_first.sql"))];
+const NEWEST: i64 = {
+    let [.., (version, _)] = MIGRATIONS;
+    version
+};
 
 /// Marks a file as ours (`PRAGMA application_id`): "hkfl".
 const APPLICATION_ID: i64 = 0x686b_666c;
@@ -18,7 +22,7 @@ pub enum SchemaError {
     /// Of a release that is newer than this one.
     #[error(
         "its schema has version {0}, and this release knows {known}: run the newer release",
-        known = MIGRATIONS.len()
+        known = NEWEST
     )]
     Newer(i64),
     /// It cannot be read or written.
@@ -29,9 +33,7 @@ pub enum SchemaError {
 /// Checks that a file can be used as it is.
 pub fn check(connection: &Connection) -> Result<(), SchemaError> {
     match (pragma(connection, "application_id")?, pragma(connection, "user_version")?) {
-        (APPLICATION_ID, version) if version > MIGRATIONS.len() as i64 => {
-            Err(SchemaError::Newer(version))
-        }
+        (APPLICATION_ID, version) if version > NEWEST => Err(SchemaError::Newer(version)),
         (APPLICATION_ID, _) => Ok(()),
         _ => Err(SchemaError::Foreign),
     }
@@ -46,11 +48,11 @@ pub fn migrate(connection: &mut Connection) -> Result<(), SchemaError> {
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
     check(connection)?;
-    let seen = usize::try_from(pragma(connection, "user_version")?).unwrap_or(0);
-    for (n, migration) in MIGRATIONS.iter().enumerate().skip(seen) {
+    let seen = pragma(connection, "user_version")?;
+    for (version, migration) in MIGRATIONS.iter().filter(|(version, _)| *version > seen) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(migration)?;
-        transaction.pragma_update(None, "user_version", n as i64 + 1)?;
+        transaction.pragma_update(None, "user_version", version)?;
         transaction.commit()?;
     }
     Ok(())
@@ -73,7 +75,7 @@ mod tests {
         let mut connection = open();
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();
-        assert_eq!(pragma(&connection, "user_version").unwrap(), MIGRATIONS.len() as i64);
+        assert_eq!(pragma(&connection, "user_version").unwrap(), NEWEST);
     }
 
     #[test]

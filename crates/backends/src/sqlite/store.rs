@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hookfleet_domain::{Clock, TenantId, Timestamp, WorkerId, limits};
+use hookfleet_domain::{Clock, TenantId, Timestamp, WorkerId};
 use hookfleet_store::{Sealer, Store, StoreError};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
@@ -15,8 +15,6 @@ use super::database::Database;
 
 /// A worker that gave no sign of life for so long is taken for gone.
 const LIFE_SIGN_TTL: Duration = Duration::from_secs(4);
-/// Places in an endpoint's ring of attempts.
-pub(super) const ATTEMPT_PLACES: i64 = limits::ATTEMPTS_KEPT_MAX as i64;
 /// Changes that a listener may be behind; past that, anything may have changed.
 const CHANGES_BEHIND_MAX: usize = 1024;
 

@@ -179,7 +179,9 @@ impl Desk {
     fn fail(&self, batch: Vec<Box<dyn Operation>>, error: &rusqlite::Error) {
         let fault = Fault::from(error);
         self.state.send_if_modified(|now| now.replace(fault.clone()).is_none());
-        batch.into_iter().for_each(|operation| operation.end(Err(fault.clone())));
+        for operation in batch {
+            operation.end(Err(fault.clone()));
+        }
     }
 }
 

@@ -1,12 +1,16 @@
 //! `hookfleet doctor`: what is wrong, and how to mend it.
 
-use hookfleet_backends::rabbitmq::{Finding, inspect};
+use std::os::unix::fs::PermissionsExt;
+
+use hookfleet_backends::rabbitmq::{Finding, RabbitOptions, inspect};
 use hookfleet_backends::redis::{RedisOptions, RedisStore};
-use hookfleet_domain::Clock;
+use hookfleet_backends::sqlite;
+use hookfleet_domain::{Clock, Secret};
 use hookfleet_store::{Sealer, Store};
 
 use crate::clock::SystemClock;
-use crate::config::{Config, Settings};
+use crate::config::{Backend, Config, Role, Settings};
+use crate::data_folder::DataFolder;
 use crate::failure::Failure;
 use crate::output;
 
@@ -20,9 +24,15 @@ struct Check {
 
 /// Runs it.
 pub async fn run(settings: Settings) -> Result<(), Failure> {
-    let config = settings.complete("doctor")?;
-    let mut checks = broker(&config).await;
-    checks.extend(store(&config).await);
+    let config = settings.complete(Role::Doctor)?;
+    let checks = match &config.backend {
+        Backend::Fleet { rabbit, redis_url } => {
+            let mut checks = broker(rabbit).await;
+            checks.extend(store(&config, redis_url).await);
+            checks
+        }
+        Backend::Embedded { folder, .. } => data_folder(folder).await,
+    };
     let mut wrong = 0;
     for check in &checks {
         match &check.problem {
@@ -40,8 +50,33 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
     Err(Failure::failed(format!("{wrong} of {} checks found something wrong", checks.len())))
 }
 
-async fn broker(config: &Config) -> Vec<Check> {
-    match inspect(&config.rabbit).await {
+async fn data_folder(folder: &DataFolder) -> Vec<Check> {
+    let folder = folder.path();
+    let others = std::fs::metadata(folder).map(|found| found.permissions().mode() & 0o077);
+    let private = match others {
+        Ok(0) => None,
+        Ok(_) => Some(("other users can reach it".to_owned(), "chmod 700 it")),
+        Err(error) => Some((error.to_string(), "name the server's folder by --data-dir")),
+    };
+    let mut checks =
+        vec![Check { name: format!("data folder {}", folder.display()), problem: private }];
+    match sqlite::inspect(folder).await {
+        Ok(found) => {
+            let damage = found.damage.map(|damage| (damage, "restore it from a backup"));
+            let counts = found.counts.iter().map(|(name, count)| format!(", {count} {name}"));
+            let name = format!("database{}", counts.collect::<String>());
+            checks.push(Check { name, problem: damage });
+        }
+        Err(error) => checks.push(Check {
+            name: "database".to_owned(),
+            problem: Some((error.to_string(), "`hookfleet serve` makes one")),
+        }),
+    }
+    checks
+}
+
+async fn broker(options: &RabbitOptions) -> Vec<Check> {
+    match inspect(options).await {
         Ok(findings) => findings.into_iter().map(topology).collect(),
         Err(error) => vec![Check {
             name: "broker".to_owned(),
@@ -60,14 +95,14 @@ fn topology(finding: Finding) -> Check {
     }
 }
 
-async fn store(config: &Config) -> Vec<Check> {
+async fn store(config: &Config, redis_url: &Secret) -> Vec<Check> {
     let wrong =
         |problem: String, mend| Check { name: "store".to_owned(), problem: Some((problem, mend)) };
     let sealer = match Sealer::new(&config.master_key) {
         Ok(sealer) => sealer,
         Err(error) => return vec![wrong(error.to_string(), "make one: openssl rand -hex 32")],
     };
-    let options = RedisOptions::new(config.redis_url.clone(), sealer);
+    let options = RedisOptions::new(redis_url.clone(), sealer);
     let store = match RedisStore::connect(options).await {
         Ok(store) => store,
         Err(error) => {

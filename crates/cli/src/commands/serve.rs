@@ -12,45 +12,32 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Settings};
+use crate::config::{Config, Role, Settings};
 use crate::failure::Failure;
 use crate::starting::Starting;
 use crate::wire::Parts;
-use crate::{lifecycle, telemetry};
+use crate::{lifecycle, telemetry, welcome};
 
 const METRICS_LISTEN: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 9464);
 
-#[derive(Clone, Copy)]
-struct Roles {
-    api: bool,
-    worker: bool,
-}
-
 /// `hookfleet serve`
 pub async fn serve(settings: Settings) -> Result<(), Failure> {
-    run(settings.complete("serve")?, Roles { api: true, worker: true }).await
+    run(settings, Role::Serve).await
 }
 
 /// `hookfleet api`
 pub async fn api(settings: Settings) -> Result<(), Failure> {
-    run(settings.complete("api")?, Roles { api: true, worker: false }).await
+    run(settings, Role::Api).await
 }
 
 /// `hookfleet worker`
 pub async fn worker(settings: Settings) -> Result<(), Failure> {
-    run(settings.complete("worker")?, Roles { api: false, worker: true }).await
+    run(settings, Role::Worker).await
 }
 
-async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
+async fn run(settings: Settings, role: Role) -> Result<(), Failure> {
+    let config = settings.complete(role)?;
     telemetry::begin(&config.log, config.log_format)?;
-    let token = match (roles.api, &config.admin_token) {
-        (true, None) => {
-            let missing = "no admin token: give --admin-token (HOOKFLEET_ADMIN_TOKEN)";
-            return Err(Failure::usage(missing));
-        }
-        (true, Some(token)) => Some(token.clone()),
-        (false, _) => None,
-    };
     let mut tasks = JoinSet::new();
     let stop = lifecycle::stop_on_signal(&mut tasks)?;
     let registry = Registry::new();
@@ -60,27 +47,32 @@ async fn run(config: Config, roles: Roles) -> Result<(), Failure> {
     let ops_listener = bind_ops(config.metrics_listen).await?;
     tracing::info!("metrics and health listen on http://{}", local(&ops_listener));
     servers.spawn(hookfleet_api::serve(ops_listener, ops, stop.clone()));
-    if roles.api {
+    let mut listens = String::new();
+    if role != Role::Worker {
         let listener = bind(config.listen).await?;
-        tracing::info!("the API listens on http://{}", local(&listener));
+        listens = local(&listener);
+        tracing::info!("the API listens on http://{listens}");
         servers.spawn(hookfleet_api::serve(listener, starting.router(), stop.clone()));
     }
     let Some(parts) = Parts::connect(&config, &registry, &stop).await? else {
         return Ok(());
     };
     let ready = QueueAndStore::new(Arc::clone(&parts.queue), Arc::clone(&parts.store));
-    let router = match token {
-        Some(token) => Some(hookfleet_api::router(api_of(&parts, &config, token, &registry)?)),
-        None => None,
+    let router = match (role, &config.admin_token) {
+        (Role::Serve | Role::Api, Some(token)) => {
+            Some(hookfleet_api::router(api_of(&parts, &config, token.clone(), &registry)?))
+        }
+        (Role::Worker | Role::Doctor, _) | (_, None) => None,
     };
     starting.begun(Arc::new(ready), router);
     tracing::info!("ready");
-    if roles.worker {
+    welcome::print(&config, &listens);
+    if role != Role::Api {
         parts.worker(&config, &registry)?.run(stop.clone()).await;
     }
     stop.cancelled().await;
     end(servers, &stop).await;
-    parts.rabbit.close().await;
+    parts.close().await;
     Ok(())
 }
 
