@@ -9,6 +9,13 @@ use serde_json::{Value, json};
 
 use crate::BINARY;
 
+crate::on_both_backends!(
+    bad_input_is_refused_and_changes_nothing,
+    one_key_is_one_event,
+    one_bad_line_refuses_itself_alone,
+    an_endpoint_from_creation_to_deletion
+);
+
 /// A body that is refused: where, with which status, and what the answer says.
 type Refusal = (&'static str, &'static str, u16, &'static str);
 
@@ -43,9 +50,7 @@ async fn check_refusal(fleet: &Fleet, (path, body, status, why): (&str, &str, u1
     assert!(text(&problem, "detail").contains(why), "{problem}");
 }
 
-#[tokio::test]
-async fn bad_input_is_refused_and_changes_nothing() {
-    let fleet = Fleet::started(BINARY, 0).await;
+async fn bad_input_is_refused_and_changes_nothing(fleet: Fleet) {
     for refusal in REFUSED {
         check_refusal(&fleet, refusal).await;
     }
@@ -60,9 +65,7 @@ async fn bad_input_is_refused_and_changes_nothing() {
     assert_eq!(live.status(), 200);
 }
 
-#[tokio::test]
-async fn one_key_is_one_event() {
-    let fleet = Fleet::started(BINARY, 1).await;
+async fn one_key_is_one_event(fleet: Fleet) {
     let receiver = Receiver::answering(200).await;
     fleet.client.endpoint(&json!({"url": receiver.url})).await;
     let publish = || async {
@@ -87,9 +90,7 @@ async fn one_key_is_one_event() {
     assert_eq!(receiver.requests().len(), 1);
 }
 
-#[tokio::test]
-async fn one_bad_line_refuses_itself_alone() {
-    let fleet = Fleet::started(BINARY, 0).await;
+async fn one_bad_line_refuses_itself_alone(fleet: Fleet) {
     let body = concat!(
         r#"{"type":"a.b","data":1,"idempotency_key":"k"}"#,
         "\n{\n",
@@ -107,9 +108,7 @@ async fn one_bad_line_refuses_itself_alone() {
     assert_eq!((status, &answers[0]["duplicate"]), (200, &json!(false)));
 }
 
-#[tokio::test]
-async fn an_endpoint_from_creation_to_deletion() {
-    let fleet = Fleet::started(BINARY, 1).await;
+async fn an_endpoint_from_creation_to_deletion(fleet: Fleet) {
     let (old, new) = (Receiver::answering(200).await, Receiver::answering(200).await);
     let fields = json!({"url": old.url, "events": ["test.*"], "project": "site"});
     let created = fleet.client.endpoint(&fields).await;
@@ -143,7 +142,7 @@ async fn secrets_lie_nowhere_in_clear() {
     let fields = json!({"url": "https://a.example/", "auth": auth});
     let created = fleet.client.endpoint(&fields).await;
     let secret = text(&created, "secret");
-    let mut redis = fleet.services.redis().await;
+    let mut redis = fleet.services().unwrap().redis().await;
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis).await.unwrap();
     assert!(!keys.is_empty());
     for key in keys {

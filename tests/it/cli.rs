@@ -11,13 +11,13 @@ use tokio::time::timeout;
 
 use crate::BINARY;
 
+crate::on_both_backends!(from_endpoint_to_a_verified_delivery, a_file_of_events, exit_codes);
+
 fn parse(stdout: &str) -> Value {
     serde_json::from_str(stdout).unwrap()
 }
 
-#[tokio::test]
-async fn from_endpoint_to_a_verified_delivery() {
-    let fleet = Fleet::started(BINARY, 1).await;
+async fn from_endpoint_to_a_verified_delivery(fleet: Fleet) {
     let port = free_port().to_string();
     let to = format!("http://127.0.0.1:{port}/hook");
     let create = ["endpoint", "create", "--to", &to, "--tenant", "acme", "--output", "json"];
@@ -53,9 +53,7 @@ async fn from_endpoint_to_a_verified_delivery() {
     assert_eq!(parse(&log)["items"][0]["status"], "success");
 }
 
-#[tokio::test]
-async fn a_file_of_events() {
-    let fleet = Fleet::started(BINARY, 0).await;
+async fn a_file_of_events(fleet: Fleet) {
     let file = std::env::temp_dir().join(format!("hookfleet-events-{}", std::process::id()));
     let good = r#"{"type":"a.b","data":1}"#;
     std::fs::write(&file, format!("{good}\n{good}\nnonsense\n{good}\n")).unwrap();
@@ -68,9 +66,7 @@ async fn a_file_of_events() {
     assert!(errors.contains("line 3: invalid JSON"), "{errors}");
 }
 
-#[tokio::test]
-async fn exit_codes() {
-    let fleet = Fleet::started(BINARY, 0).await;
+async fn exit_codes(fleet: Fleet) {
     let check = async |arguments: &[&str], expected: i32| {
         let (code, out, errors) = fleet.run(arguments).await;
         assert_eq!(code, expected, "{arguments:?}: {out} {errors}");

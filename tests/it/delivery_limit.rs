@@ -35,7 +35,7 @@ async fn what_came_back_thirty_times_is_still_there() {
     let events: Vec<_> = (0..5).map(|n| json!({"n": n})).collect();
     let mut ids = fleet.client.batch(&events).await;
     for _ in 0..RETURNS {
-        take_and_return(&fleet.services.amqp_url).await;
+        take_and_return(&fleet.services().unwrap().amqp_url).await;
     }
     fleet.start_worker(&[]).await;
     let letters = fleet.client.dead_letters(5).await;

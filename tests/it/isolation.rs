@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::BINARY;
 
-#[tokio::test]
-async fn in_flight_is_bounded_for_each_endpoint() {
-    let fleet = Fleet::started(BINARY, 1).await;
+crate::on_both_backends!(in_flight_is_bounded_for_each_endpoint);
+
+async fn in_flight_is_bounded_for_each_endpoint(fleet: Fleet) {
     let receiver =
         Receiver::new(|_| Answer { after: Duration::from_millis(200), ..200.into() }).await;
     fleet.client.endpoint(&json!({"url": receiver.url, "max_in_flight": 3})).await;

@@ -15,7 +15,8 @@ use crate::BINARY;
 #[tokio::test]
 async fn waits_for_a_broker_that_is_out_of_reach() {
     let mut fleet = Fleet::new(BINARY).await;
-    fleet.services.amqp_url = format!("amqp://guest:guest@127.0.0.1:{}/%2f", free_port());
+    fleet.services_mut().unwrap().amqp_url =
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", free_port());
     let listen = fleet.client.url.trim_start_matches("http://").to_owned();
     let process = fleet.spawn(&["api", "--listen", &listen]);
     eventually("it is live", SOON, || async {
@@ -32,8 +33,8 @@ async fn waits_for_a_broker_that_is_out_of_reach() {
 #[tokio::test]
 async fn a_wrong_password_fails_at_once() {
     let mut fleet = Fleet::new(BINARY).await;
-    fleet.services.amqp_url =
-        fleet.services.amqp_url.replace("guest:guest", "guest:wrong-password");
+    fleet.services_mut().unwrap().amqp_url =
+        fleet.services().unwrap().amqp_url.replace("guest:guest", "guest:wrong-password");
     let (code, _, errors) = fleet.run(&["worker", "--metrics-listen", "127.0.0.1:0"]).await;
     assert_eq!(code, 4, "{errors}");
     assert!(errors.contains("the broker") && errors.contains("ACCESS"), "{errors}");
@@ -43,7 +44,7 @@ async fn a_wrong_password_fails_at_once() {
 #[tokio::test]
 async fn a_queue_declared_differently_is_named() {
     let fleet = Fleet::new(BINARY).await;
-    let amqp = Amqp::connect(&fleet.services.amqp_url).await;
+    let amqp = Amqp::connect(&fleet.services().unwrap().amqp_url).await;
     let options = QueueDeclareOptions { durable: true, ..Default::default() };
     let queue = amqp.channel.queue_declare("hookfleet.dead".into(), options, FieldTable::default());
     queue.await.unwrap();

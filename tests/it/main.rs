@@ -1,11 +1,31 @@
 //! End-to-end tests through the public surface.
 
+/// Makes each of these two tests: one over RabbitMQ and Redis, one over SQLite.
+macro_rules! on_both_backends {
+    ($($test:ident),+ $(,)?) => {
+        mod fleet {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(e2e::fleet::Fleet::started(crate::BINARY, 1).await).await;
+            })+
+        }
+        mod embedded {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(e2e::fleet::Fleet::embedded(crate::BINARY).await).await;
+            })+
+        }
+    };
+}
+use on_both_backends;
+
 mod api;
 mod backlog;
 mod cli;
 mod crash;
 mod dead_letters;
 mod delivery_limit;
+mod embedded;
 mod fan_out;
 mod isolation;
 mod lifecycle;

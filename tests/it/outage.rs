@@ -31,11 +31,11 @@ const STORE_OUTAGE: Duration = Duration::from_mins(1);
 #[tokio::test]
 async fn broker_outage_loses_nothing() {
     let (fleet, receiver, ids) = under_load().await;
-    fleet.services.kill_broker().await;
+    fleet.services().unwrap().kill_broker().await;
     let (status, problem) =
         fleet.client.post("/v1/tenants/acme/events", &json!({"type": "a.b", "data": 1})).await;
     assert_eq!(status, 503, "{problem}");
-    fleet.services.start_broker().await;
+    fleet.services().unwrap().start_broker().await;
     // Publishers come back by themselves, too.
     let late = eventually("publishing works again", SOON, || async {
         let event = json!({"type": "late.event", "data": 1});
@@ -56,7 +56,7 @@ async fn broker_outage_loses_nothing() {
 #[tokio::test]
 async fn store_outage_pauses_workers_and_loses_nothing() {
     let (mut fleet, receiver, ids) = under_load().await;
-    fleet.services.stop_store().await;
+    fleet.services().unwrap().stop_store().await;
     let event = json!({"type": "a.b", "data": 1});
     let (status, _) = fleet.client.post("/v1/tenants/acme/events", &event).await;
     assert_eq!(status, 503, "the API refuses writes");
@@ -69,7 +69,7 @@ async fn store_outage_pauses_workers_and_loses_nothing() {
         let redeliveries = fleet.process(worker).metric("hookfleet_redeliveries_total").await;
         assert!(redeliveries < 1.0, "messages went round: {redeliveries}");
     }
-    fleet.services.start_store().await;
+    fleet.services().unwrap().start_store().await;
     all_delivered(&fleet, &receiver, &ids).await;
     let (_, letters) = fleet.client.get("/v1/dead-letters").await;
     assert_eq!(letters["items"], json!([]), "nothing was given up");
@@ -79,13 +79,13 @@ async fn store_outage_pauses_workers_and_loses_nothing() {
 async fn alarm_outage_is_back_pressure() {
     let fleet = Fleet::started(BINARY, 1).await;
     let event = json!({"type": "a.b", "data": 1});
-    fleet.services.rabbitmqctl(&["set_vm_memory_high_watermark", "0.000001"]).await;
+    fleet.services().unwrap().rabbitmqctl(&["set_vm_memory_high_watermark", "0.000001"]).await;
     eventually("the API says 503", SOON, || async {
         let (status, _) = fleet.client.post("/v1/tenants/acme/events", &event).await;
         (status == 503).then_some(())
     })
     .await;
-    fleet.services.rabbitmqctl(&["set_vm_memory_high_watermark", "0.4"]).await;
+    fleet.services().unwrap().rabbitmqctl(&["set_vm_memory_high_watermark", "0.4"]).await;
     eventually("the API takes events in again", SOON, || async {
         let (status, _) = fleet.client.post("/v1/tenants/acme/events", &event).await;
         (status == 202).then_some(())

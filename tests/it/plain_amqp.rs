@@ -14,7 +14,7 @@ async fn a_plain_client_publishes() {
     let fleet = Fleet::started(BINARY, 1).await;
     let receiver = Receiver::answering(200).await;
     fleet.client.endpoint(&json!({"url": receiver.url, "profile": "content-engine"})).await;
-    let amqp = Amqp::connect(&fleet.services.amqp_url).await;
+    let amqp = Amqp::connect(&fleet.services().unwrap().amqp_url).await;
     let body = r#"{"tenant":"acme","type":"content.created","data":{"b": 1.50}}"#;
     amqp.publish("acme.content.created", Some("key-1"), body).await;
     let requests = receiver.wait_for(1, SOON).await;
@@ -39,7 +39,7 @@ async fn a_plain_client_publishes() {
 #[tokio::test]
 async fn what_is_no_event_is_kept_raw() {
     let fleet = Fleet::started(BINARY, 1).await;
-    let amqp = Amqp::connect(&fleet.services.amqp_url).await;
+    let amqp = Amqp::connect(&fleet.services().unwrap().amqp_url).await;
     amqp.publish("acme.a.b", None, "this is no JSON").await;
     let letters = fleet.client.dead_letters(1).await;
     assert_eq!(letters[0]["reason"], "malformed");

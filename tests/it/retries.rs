@@ -9,11 +9,15 @@ use e2e::receiver::{Answer, Receiver};
 use e2e::{SOON, eventually};
 use serde_json::json;
 
-use crate::BINARY;
+crate::on_both_backends!(
+    three_failures_then_success,
+    retry_after_is_honoured,
+    who_never_answers_gets_a_dead_letter_and_its_replay_once_it_works,
+    gone_disables_the_endpoint,
+    what_comes_due_for_an_inactive_or_deleted_endpoint_is_kept
+);
 
-#[tokio::test]
-async fn three_failures_then_success() {
-    let fleet = Fleet::started(BINARY, 1).await;
+async fn three_failures_then_success(fleet: Fleet) {
     let calls = AtomicUsize::new(0);
     let receiver = Receiver::new(move |_| {
         let fails = calls.fetch_add(1, Ordering::SeqCst) < 3;
@@ -53,9 +57,7 @@ async fn three_failures_then_success() {
     assert_eq!(receiver.requests().len(), 4, "delivered once");
 }
 
-#[tokio::test]
-async fn retry_after_is_honoured() {
-    let fleet = Fleet::started(BINARY, 1).await;
+async fn retry_after_is_honoured(fleet: Fleet) {
     let calls = AtomicUsize::new(0);
     let receiver = Receiver::new(move |_| {
         if calls.fetch_add(1, Ordering::SeqCst) == 0 {
@@ -71,9 +73,7 @@ async fn retry_after_is_honoured() {
     assert!(requests[1].at - requests[0].at >= Duration::from_millis(2_900));
 }
 
-#[tokio::test]
-async fn who_never_answers_gets_a_dead_letter_and_its_replay_once_it_works() {
-    let fleet = Fleet::started(BINARY, 1).await;
+async fn who_never_answers_gets_a_dead_letter_and_its_replay_once_it_works(fleet: Fleet) {
     let silent = Receiver::new(|_| Answer { after: Duration::from_mins(5), ..200.into() }).await;
     let working = Receiver::answering(200).await;
     let fields = json!({"url": silent.url, "timeout": "300ms", "retry": {"schedule": ["1s"]}});
@@ -107,9 +107,7 @@ async fn who_never_answers_gets_a_dead_letter_and_its_replay_once_it_works() {
     assert_eq!(working.requests().len(), 1);
 }
 
-#[tokio::test]
-async fn gone_disables_the_endpoint() {
-    let fleet = Fleet::started(BINARY, 1).await;
+async fn gone_disables_the_endpoint(fleet: Fleet) {
     let receiver = Receiver::answering(410).await;
     let endpoint = fleet.client.endpoint(&json!({"url": receiver.url})).await;
     fleet.client.event(&json!({})).await;
@@ -123,9 +121,7 @@ async fn gone_disables_the_endpoint() {
     );
 }
 
-#[tokio::test]
-async fn what_comes_due_for_an_inactive_or_deleted_endpoint_is_kept() {
-    let fleet = Fleet::started(BINARY, 1).await;
+async fn what_comes_due_for_an_inactive_or_deleted_endpoint_is_kept(fleet: Fleet) {
     let receiver = Receiver::answering(500).await;
     let fields = json!({"url": receiver.url, "retry": {"schedule": ["2s", "2s"]}});
     for (change, reason) in [("inactive", "endpoint_inactive"), ("deleted", "endpoint_deleted")] {

@@ -1,6 +1,7 @@
-//! Processes of a fleet.
+//! Processes of a fleet, or of a server alone.
 
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -15,14 +16,48 @@ pub const MASTER_KEY: &str = "11111111111111111111111111111111111111111111111111
 /// The admin token of all test fleets.
 pub const ADMIN_TOKEN: &str = "test-admin-token";
 
-/// A fleet over services of its own.
+/// A fleet over services of its own, or a server over a folder of its own.
 pub struct Fleet {
-    /// Broker and store.
-    pub services: Services,
     /// The API, once one is started.
     pub client: Client,
     binary: String,
     processes: Vec<Process>,
+    backend: Backend,
+}
+
+enum Backend {
+    Fleet(Services),
+    Embedded(Folder),
+}
+
+/// A folder that goes with the test.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes one.
+    pub fn new() -> Self {
+        let name = format!("hookfleet-e2e-{}-{}", std::process::id(), rand::random::<u32>());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
 }
 
 /// One process of a fleet; killed when it is dropped.
@@ -40,11 +75,50 @@ pub fn free_port() -> u16 {
 impl Fleet {
     /// No process yet. `binary` is `env!("CARGO_BIN_EXE_hookfleet-under-test")`.
     pub async fn new(binary: &str) -> Self {
+        Self::over(Backend::Fleet(Services::new().await), binary)
+    }
+
+    /// A server without broker and store that was not started yet.
+    pub fn alone(binary: &str) -> Self {
+        Self::over(Backend::Embedded(Folder::new()), binary)
+    }
+
+    fn over(backend: Backend, binary: &str) -> Self {
         // An error only means that another test of this process was first.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let services = Services::new().await;
         let client = Client::new(&format!("http://127.0.0.1:{}", free_port()));
-        Self { services, client, binary: binary.to_owned(), processes: Vec::new() }
+        Self { client, binary: binary.to_owned(), processes: Vec::new(), backend }
+    }
+
+    /// A server without broker and store, ready.
+    pub async fn embedded(binary: &str) -> Self {
+        let mut fleet = Self::alone(binary);
+        fleet.start_server().await;
+        fleet
+    }
+
+    /// Broker and store, if there are any.
+    pub fn services(&self) -> Option<&Services> {
+        match &self.backend {
+            Backend::Fleet(services) => Some(services),
+            Backend::Embedded(_) => None,
+        }
+    }
+
+    /// Broker and store, to be pointed elsewhere.
+    pub fn services_mut(&mut self) -> Option<&mut Services> {
+        match &mut self.backend {
+            Backend::Fleet(services) => Some(services),
+            Backend::Embedded(_) => None,
+        }
+    }
+
+    /// The data folder of a server without them.
+    pub fn data_folder(&self) -> Option<PathBuf> {
+        match &self.backend {
+            Backend::Fleet(_) => None,
+            Backend::Embedded(folder) => Some(folder.path().join("data")),
+        }
     }
 
     /// An API and this many workers, ready.
@@ -55,6 +129,15 @@ impl Fleet {
             fleet.start_worker(&[]).await;
         }
         fleet
+    }
+
+    /// Starts API and worker in one process, and waits until it is ready; answers its number.
+    pub async fn start_server(&mut self) -> usize {
+        let listen = self.client.url.trim_start_matches("http://").to_owned();
+        let server = self.spawn(&["serve", "--listen", &listen]);
+        server.ready().await;
+        self.processes.push(server);
+        self.processes.len() - 1
     }
 
     /// Starts the API, and waits until it is ready.
@@ -99,8 +182,6 @@ impl Fleet {
         let mut command = Command::new(&self.binary);
         command
             .args(arguments)
-            .env("HOOKFLEET_AMQP_URL", &self.services.amqp_url)
-            .env("HOOKFLEET_REDIS_URL", &self.services.redis_url)
             .env("HOOKFLEET_MASTER_KEY", MASTER_KEY)
             .env("HOOKFLEET_ADMIN_TOKEN", ADMIN_TOKEN)
             .env("HOOKFLEET_TOKEN", ADMIN_TOKEN)
@@ -110,6 +191,15 @@ impl Fleet {
             .env("HOOKFLEET_LOG", "warn")
             .stdin(Stdio::null())
             .kill_on_drop(true);
+        match &self.backend {
+            Backend::Fleet(services) => command
+                .env("HOOKFLEET_AMQP_URL", &services.amqp_url)
+                .env("HOOKFLEET_REDIS_URL", &services.redis_url),
+            Backend::Embedded(folder) => command
+                .env_remove("HOOKFLEET_AMQP_URL")
+                .env_remove("HOOKFLEET_REDIS_URL")
+                .env("HOOKFLEET_DATA_DIR", folder.path().join("data")),
+        };
         command
     }
 }
@@ -139,6 +229,11 @@ impl Process {
         page.lines().filter_map(value).sum()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// SIGKILL, and waits for the end.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
@@ -146,7 +241,7 @@ impl Process {
 
     /// SIGTERM, and waits for the end.
     pub async fn terminate(&mut self) -> ExitStatus {
-        let id = self.child.id().unwrap().to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
         assert!(sent.success());
         self.ended(Duration::from_mins(1)).await

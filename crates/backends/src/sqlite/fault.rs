@@ -24,7 +24,7 @@ enum Kind {
 impl Fault {
     /// The process is ending.
     pub fn closed() -> Self {
-        Self { why: "the file is closed".into(), kind: Kind::Disk }
+        Self { why: "it is closed".into(), kind: Kind::Disk }
     }
 }
 
@@ -57,16 +57,15 @@ impl From<rusqlite::Error> for Fault {
 
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.why)
+        write!(f, "the database file cannot be used: {}", self.why)
     }
 }
 
 impl From<Fault> for QueueError {
     fn from(fault: Fault) -> Self {
-        let why = format!("the database file cannot be written: {fault}");
         match fault.kind {
-            Kind::Disk => Self::Blocked(why),
-            Kind::Content => Self::Refused(why),
+            Kind::Disk => Self::Blocked(fault.to_string()),
+            Kind::Content => Self::Refused(fault.to_string()),
         }
     }
 }
