@@ -35,6 +35,7 @@ mod profiles;
 mod retries;
 mod telemetry;
 mod tidy;
+mod transfer;
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_hookfleet-under-test");

@@ -32,6 +32,17 @@ pub enum Command {
     Dead(Box<DeadArgs>),
     /// A receiver for trying things out: prints each request and checks its signature.
     Listen(ListenArgs),
+    /// Write endpoints and dead letters to stdout, to be imported elsewhere under the same master
+    /// key. Reads broker and store, or the data folder, itself: no server need run.
+    Export(Box<Settings>),
+    /// Read what `export` wrote into broker and store, or into a data folder. What is there already
+    /// stays as it is.
+    Import {
+        #[command(flatten)]
+        settings: Box<Settings>,
+        /// The file.
+        file: PathBuf,
+    },
     /// Check broker, store, topology and clock; says what is wrong and how to mend it.
     Doctor(Box<Settings>),
 }

@@ -6,3 +6,4 @@ pub mod endpoint;
 pub mod event;
 pub mod listen;
 pub mod serve;
+pub mod transfer;

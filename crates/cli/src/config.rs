@@ -110,6 +110,8 @@ pub enum Role {
     Api,
     Worker,
     Doctor,
+    Export,
+    Import,
 }
 
 impl Role {
@@ -119,14 +121,16 @@ impl Role {
             Self::Api => "api",
             Self::Worker => "worker",
             Self::Doctor => "doctor",
+            Self::Export => "export",
+            Self::Import => "import",
         }
     }
 
     /// Whether keys and tokens are made where there are none.
     fn missing(self) -> Missing {
         match self {
-            Self::Serve => Missing::Make,
-            Self::Api | Self::Worker | Self::Doctor => Missing::Refuse,
+            Self::Serve | Self::Import => Missing::Make,
+            Self::Api | Self::Worker | Self::Doctor | Self::Export => Missing::Refuse,
         }
     }
 }

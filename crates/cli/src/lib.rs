@@ -12,6 +12,7 @@ mod data_folder;
 mod failure;
 mod lifecycle;
 mod output;
+mod parts;
 mod starting;
 mod telemetry;
 mod values;
@@ -60,6 +61,10 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Api(settings) => commands::serve::api(*settings).await,
             Command::Worker(settings) => commands::serve::worker(*settings).await,
             Command::Doctor(settings) => commands::doctor::run(*settings).await,
+            Command::Export(settings) => commands::transfer::export(*settings).await,
+            Command::Import { settings, file } => {
+                commands::transfer::import(*settings, &file).await
+            }
             Command::Listen(arguments) => commands::listen::run(arguments).await,
             Command::Endpoint(arguments) => commands::endpoint::run(*arguments).await,
             Command::Event(arguments) => commands::event::run(*arguments).await,

@@ -1,8 +1,9 @@
 //! Endpoints: one hash for each tenant, every write announced.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt;
 use futures_util::future::try_join_all;
 use hookfleet_domain::{
     AttemptRecord, Endpoint, EndpointHealth, EndpointId, TenantId, Timestamp, limits,
@@ -97,6 +98,20 @@ impl EndpointStore for RedisStore {
         let mut endpoints: Vec<Endpoint> = records.iter().map(decode).collect::<Result<_, _>>()?;
         endpoints.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(endpoints)
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+        let mut connection = self.connection();
+        let keys = connection.scan_match::<_, String>(keys::ALL_ENDPOINTS).await;
+        let keys = keys.map_err(|error| store_error(&error))?;
+        let keys = keys.try_collect::<Vec<String>>().await.map_err(|error| store_error(&error))?;
+        let tenant = |key: &String| {
+            let name = keys::tenant_of_endpoints(key).parse();
+            name.map_err(|error| corrupt(key, error))
+        };
+        // A scan may tell of a key twice.
+        let tenants: BTreeSet<TenantId> = keys.iter().map(tenant).collect::<Result<_, _>>()?;
+        Ok(tenants.into_iter().collect())
     }
 
     async fn endpoint_health(&self, ids: &[EndpointId]) -> Result<Vec<EndpointHealth>, StoreError> {

@@ -22,6 +22,15 @@ pub fn endpoints(tenant: &TenantId) -> String {
     format!("hf:{{t:{tenant}}}:endpoints")
 }
 
+/// Matches the keys of all tenants' endpoints.
+pub const ALL_ENDPOINTS: &str = "hf:{t:*}:endpoints";
+
+/// The tenant's name in such a key.
+pub fn tenant_of_endpoints(key: &str) -> &str {
+    let name = key.strip_prefix("hf:{t:").and_then(|rest| rest.strip_suffix("}:endpoints"));
+    name.unwrap_or_default()
+}
+
 /// What an idempotency key stands for.
 pub fn intake(tenant: &TenantId, key: &IdempotencyKey) -> String {
     format!("hf:{{t:{tenant}}}:key:{key}")

@@ -106,6 +106,16 @@ impl EndpointStore for SqliteStore {
         records.iter().map(decode).collect()
     }
 
+    async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+        let list = |db: &Connection| {
+            let mut list = db.prepare("SELECT DISTINCT tenant FROM endpoints ORDER BY tenant")?;
+            list.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
+        };
+        let names = self.database.read(list).await?;
+        let tenant = |name: &String| name.parse().map_err(|error| corrupt("endpoints", error));
+        names.iter().map(tenant).collect()
+    }
+
     async fn endpoint_health(&self, ids: &[EndpointId]) -> Result<Vec<EndpointHealth>, StoreError> {
         let ids = ids.to_vec();
         let read = move |db: &Connection| ids.iter().map(|id| health(db, id)).collect();

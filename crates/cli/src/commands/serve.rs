@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Role, Settings};
 use crate::failure::Failure;
+use crate::parts::Parts;
 use crate::starting::Starting;
-use crate::wire::Parts;
+use crate::wire::Ports;
 use crate::{lifecycle, telemetry, welcome};
 
 const METRICS_LISTEN: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 9464);
@@ -54,15 +55,16 @@ async fn run(settings: Settings, role: Role) -> Result<(), Failure> {
         tracing::info!("the API listens on http://{listens}");
         servers.spawn(hookfleet_api::serve(listener, starting.router(), stop.clone()));
     }
-    let Some(parts) = Parts::connect(&config, &registry, &stop).await? else {
+    let Some(backend) = Ports::open(&config, &stop).await? else {
         return Ok(());
     };
+    let parts = Parts::new(&backend, &config, &registry)?;
     let ready = QueueAndStore::new(Arc::clone(&parts.queue), Arc::clone(&parts.store));
     let router = match (role, &config.admin_token) {
         (Role::Serve | Role::Api, Some(token)) => {
             Some(hookfleet_api::router(api_of(&parts, &config, token.clone(), &registry)?))
         }
-        (Role::Worker | Role::Doctor, _) | (_, None) => None,
+        (Role::Worker | Role::Doctor | Role::Export | Role::Import, _) | (_, None) => None,
     };
     starting.begun(Arc::new(ready), router);
     tracing::info!("ready");
@@ -72,7 +74,7 @@ async fn run(settings: Settings, role: Role) -> Result<(), Failure> {
     }
     stop.cancelled().await;
     end(servers, &stop).await;
-    parts.close().await;
+    backend.close().await;
     Ok(())
 }
 

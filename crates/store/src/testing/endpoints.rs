@@ -61,6 +61,11 @@ async fn written(scene: &Scene<'_>) {
     let expected = [&scene.id("a"), &scene.id("b"), &scene.id("c")];
     assert_eq!(ids, expected, "all of them, by id");
 
+    let tenants = scene.store.tenants().await.expect("they are read");
+    let mine = tenants.iter().filter(|tenant| **tenant == scene.tenant());
+    assert_eq!(mine.count(), 1, "once, however many endpoints");
+    assert!(tenants.is_sorted(), "by name");
+
     let other = scene.id("other");
     let of_other = scene.store.endpoint(&other, &scene.id("a")).await;
     assert!(of_other.expect("it is read").is_none(), "another tenant's");
