@@ -16,11 +16,17 @@ pub struct Inspection {
     pub counts: Vec<(&'static str, u64)>,
 }
 
-const COUNTS: [(&str, &str); 4] = [
+const COUNTS: [(&str, &str); 6] = [
     ("events and deliveries waiting", "SELECT count(*) FROM queue"),
     ("dead letters", "SELECT count(*) FROM dead"),
     ("endpoints", "SELECT count(*) FROM endpoints"),
+    ("events kept", "SELECT count(*) FROM events"),
     ("bytes", "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
+    (
+        "bytes in use",
+        "SELECT (page_count - freelist_count) * page_size
+         FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
+    ),
 ];
 
 /// Reads the file in this folder, beside a process that writes it or alone. Takes as long as

@@ -30,8 +30,8 @@ impl JobStore for SqliteStore {
             if ended {
                 db.execute("DELETE FROM job_claim WHERE job = ?1", [id.as_str()])?;
                 db.execute(
-                    "DELETE FROM jobs WHERE ended AND id NOT IN
-                     (SELECT id FROM jobs WHERE ended ORDER BY created_ms DESC LIMIT ?1)",
+                    "DELETE FROM jobs WHERE ended = 1 AND id NOT IN
+                     (SELECT id FROM jobs WHERE ended = 1 ORDER BY created_ms DESC LIMIT ?1)",
                     [ENDED_MAX],
                 )?;
             }
@@ -54,7 +54,7 @@ impl JobStore for SqliteStore {
     ) -> Result<Option<Job>, StoreError> {
         // Asked every second, and nearly always answered no: that needs no writing.
         let any = |db: &Connection| {
-            db.query_row("SELECT EXISTS (SELECT 1 FROM jobs WHERE NOT ended)", [], |row| row.get(0))
+            db.query_row("SELECT EXISTS (SELECT 1 FROM jobs WHERE ended = 0)", [], |row| row.get(0))
         };
         if !self.database.read(any).await? {
             return Ok(None);
@@ -78,7 +78,7 @@ fn claim(
         Some((job, owner, _)) if owner == worker.as_str() => Some(job),
         Some((_, _, until_ms)) if until_ms > now.unix_ms() => return Ok(None),
         Some(_) | None => {
-            let oldest = "SELECT id FROM jobs WHERE NOT ended ORDER BY created_ms, id LIMIT 1";
+            let oldest = "SELECT id FROM jobs WHERE ended = 0 ORDER BY created_ms, id LIMIT 1";
             db.query_row(oldest, [], |row| row.get(0)).optional()?
         }
     };

@@ -27,70 +27,54 @@ pub struct Retention {
 const EVERY: Duration = Duration::from_secs(1);
 /// Rows of a table looked at in one transaction: some milliseconds.
 const ROWS: u32 = 4000;
-/// Transactions in a row while the file is too large.
-const ROUNDS_MAX: usize = 50;
+/// Transactions in a row: more is deleted in a second than can be taken in, and still there is time
+/// for others.
+const ROUNDS_MAX: usize = 8;
 /// Pages given back to the file system in one transaction, while more than this part is free.
 const PAGES_GIVEN_BACK: i64 = 1000;
 const FREE_PART_MAX: i64 = 4;
 
-/// A table to be swept: where a stretch of it ends, and what is deleted in it.
+/// A table to be swept.
 struct Table {
-    stretch: &'static str,
-    expired: &'static str,
+    name: &'static str,
+    /// The first column of its key.
+    key: &'static str,
     /// What is over, expired or not.
     over: Option<&'static str>,
 }
 
-macro_rules! table {
-    ($table:literal, $key:literal, $over:expr) => {
-        Table {
-            stretch: concat!(
-                "SELECT ",
-                $key,
-                " FROM ",
-                $table,
-                " WHERE ",
-                $key,
-                " > ?1 ORDER BY ",
-                $key,
-                " LIMIT 1 OFFSET ?2"
-            ),
-            expired: concat!(
-                "DELETE FROM ",
-                $table,
-                " WHERE ",
-                $key,
-                " > ?1 AND (?2 IS NULL OR ",
-                $key,
-                " <= ?2) AND expires_ms < ?3"
-            ),
-            over: $over,
-        }
-    };
+const TABLES: [Table; 5] = [
+    Table { name: "deliveries", key: "event", over: Some("stage IN ('delivered', 'discarded')") },
+    Table {
+        name: "known_events",
+        key: "event",
+        over: Some(
+            "fanned_out AND NOT EXISTS
+             (SELECT 1 FROM deliveries WHERE deliveries.event = known_events.event)",
+        ),
+    },
+    Table { name: "idempotency_keys", key: "key", over: None },
+    Table { name: "attempts", key: "endpoint", over: None },
+    Table { name: "health", key: "endpoint", over: None },
+];
+/// Greater than every key, all of which are ASCII.
+const END: &str = "\u{10FFFF}";
+
+/// Which rows of a table are deleted.
+#[derive(Clone, Copy)]
+enum Which {
+    Expired,
+    Over,
 }
 
-const TABLES: [Table; 5] = [
-    table!(
-        "deliveries",
-        "event",
-        Some(
-            "DELETE FROM deliveries WHERE event > ?1 AND (?2 IS NULL OR event <= ?2)
-             AND stage IN ('delivered', 'discarded') AND ?3 > 0"
-        )
-    ),
-    table!(
-        "known_events",
-        "event",
-        Some(
-            "DELETE FROM known_events WHERE event > ?1 AND (?2 IS NULL OR event <= ?2)
-             AND fanned_out AND ?3 > 0
-             AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.event = known_events.event)"
-        )
-    ),
-    table!("idempotency_keys", "key", None),
-    table!("attempts", "endpoint", None),
-    table!("health", "endpoint", None),
-];
+impl Which {
+    fn of(self, table: &Table, now: Timestamp) -> Option<String> {
+        match self {
+            Self::Expired => Some(format!("expires_ms < {}", now.unix_ms())),
+            Self::Over => table.over.map(str::to_owned),
+        }
+    }
+}
 
 /// The oldest events that are not in the queue.
 const ARCHIVED: &str = "DELETE FROM events WHERE id IN (
@@ -102,8 +86,8 @@ pub struct Keeper {
     database: Arc<Database>,
     retention: Retention,
     clock: Arc<dyn Clock>,
-    /// Where the sweep of each table goes on.
-    places: [String; TABLES.len()],
+    /// Where the sweeps of each table go on: that of what has expired, and that of what is over.
+    places: [[String; 2]; TABLES.len()],
 }
 
 impl Keeper {
@@ -130,7 +114,7 @@ impl Keeper {
             self.probe().await?;
         }
         for n in 0..TABLES.len() {
-            self.sweep(n, |table| Some(table.expired)).await?;
+            self.sweep(n, Which::Expired).await?;
         }
         let now = self.clock.now();
         let oldest = self.retention.archive.map_or(now, |kept| now.before(kept));
@@ -147,26 +131,29 @@ impl Keeper {
     }
 
     /// One stretch of a table; `true`: the last one.
-    async fn sweep(
-        &mut self,
-        n: usize,
-        delete: impl Fn(&Table) -> Option<&'static str>,
-    ) -> Result<bool, Fault> {
-        let (Some(table), Some(place)) = (TABLES.get(n), self.places.get_mut(n)) else {
+    async fn sweep(&mut self, n: usize, which: Which) -> Result<bool, Fault> {
+        let (Some(table), Some([expired, over])) = (TABLES.get(n), self.places.get_mut(n)) else {
             return Ok(true);
         };
-        let Some(delete) = delete(table) else {
+        let place = match which {
+            Which::Expired => expired,
+            Which::Over => over,
+        };
+        let Some(rows) = which.of(table, self.clock.now()) else {
             return Ok(true);
         };
-        let (stretch, from, now_ms) = (table.stretch, place.clone(), self.clock.now().unix_ms());
+        let Table { name, key, .. } = table;
+        let end = format!(
+            "SELECT {key} FROM {name} WHERE {key} > ?1 ORDER BY {key} LIMIT 1 OFFSET {ROWS}"
+        );
+        let delete = format!("DELETE FROM {name} WHERE {key} > ?1 AND {key} <= ?2 AND {rows}");
+        let from = place.clone();
         let sweep = move |db: &Connection| {
-            let to = db.prepare_cached(stretch)?.query_row(params![from, ROWS], |row| row.get(0));
-            let to: Option<String> = to.optional()?;
-            db.prepare_cached(delete)?.execute(params![from, to, now_ms])?;
-            Ok(to)
+            let end = db.query_row(&end, [&from], |row| row.get::<_, String>(0)).optional()?;
+            db.execute(&delete, [from.as_str(), end.as_deref().unwrap_or(END)])?;
+            Ok(end)
         };
-        let to = self.database.write(sweep).await?;
-        *place = to.unwrap_or_default();
+        *place = self.database.write(sweep).await?.unwrap_or_default();
         Ok(place.is_empty())
     }
 
@@ -183,7 +170,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Too large? Then the oldest of what is over goes, expired or not.
+    /// Too large? Then the oldest of what is over goes, expired or not: the archive first, then what
+    /// is known of settled events.
     async fn shrink(&mut self) -> Result<(), Fault> {
         for _ in 0..ROUNDS_MAX {
             let size = self.database.write(give_back_pages).await?;
@@ -193,9 +181,12 @@ impl Keeper {
             let prune =
                 |db: &Connection| db.prepare_cached(ARCHIVED)?.execute(params![i64::MAX, ROWS]);
             let pruned = self.database.write(prune).await?;
-            let mut ended = pruned == 0;
+            if pruned > 0 {
+                continue;
+            }
+            let mut ended = true;
             for n in 0..TABLES.len() {
-                ended &= self.sweep(n, |table| table.over).await?;
+                ended &= self.sweep(n, Which::Over).await?;
             }
             if ended {
                 tracing::debug!("{size} bytes are in use, and all of them are needed");
