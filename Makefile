@@ -8,7 +8,9 @@ NEXTEST := $(shell cargo nextest --version 2>/dev/null)
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-run: ## the server on the embedded backend
+run: ## the server alone, on ./hookfleet-data; to be tried out, it may deliver to this machine
+	HOOKFLEET_ALLOW_HTTP=$${HOOKFLEET_ALLOW_HTTP-true} \
+	HOOKFLEET_ALLOW_PRIVATE_NETWORKS=$${HOOKFLEET_ALLOW_PRIVATE_NETWORKS-127.0.0.0/8} \
 	cargo run --release -- serve
 
 run-fleet: ## an API, two workers and a receiver over private RabbitMQ and Redis

@@ -32,6 +32,7 @@ mod lifecycle;
 mod outage;
 mod plain_amqp;
 mod profiles;
+mod quick_start;
 mod retries;
 mod telemetry;
 mod tidy;

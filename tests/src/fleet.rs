@@ -84,8 +84,7 @@ impl Fleet {
     }
 
     fn over(backend: Backend, binary: &str) -> Self {
-        // An error only means that another test of this process was first.
-        drop(rustls::crypto::ring::default_provider().install_default());
+        crate::install_tls();
         let client = Client::new(&format!("http://127.0.0.1:{}", free_port()));
         Self { client, binary: binary.to_owned(), processes: Vec::new(), backend }
     }

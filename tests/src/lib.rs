@@ -12,6 +12,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+/// HTTP clients need a TLS provider, though they speak to this machine alone.
+pub fn install_tls() {
+    // An error only means that another test of this process was first.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
 /// Waits until `condition` answers `Some`, looking often; panics with `what` when it takes too long.
 #[track_caller]
 pub fn eventually<T, F: Future<Output = Option<T>>>(
