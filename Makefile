@@ -3,7 +3,7 @@
 SERVICES := deploy/services.sh
 NEXTEST := $(shell cargo nextest --version 2>/dev/null)
 
-.PHONY: help run run-fleet test lint fmt services
+.PHONY: help run run-fleet test bench lint fmt services
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,11 @@ else
 	$(SERVICES) run -- sh -ec 'cargo test --workspace -- --skip outage; \
 	  cargo test --workspace -- --test-threads=1 outage'
 endif
+
+BACKEND ?= embedded
+bench: ## figures, beside the floor of this machine; BACKEND=embedded or fleet, ARGS=…
+	cargo build --release
+	deploy/bench.sh $(BACKEND) $(ARGS)
 
 lint: ## format, clippy, documentation, licences
 	cargo fmt --all --check

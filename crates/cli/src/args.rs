@@ -1,5 +1,7 @@
 //! The command line.
 
+mod bench;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +9,8 @@ use hookfleet_domain::{Profile, Rate, Timestamp};
 
 use crate::config::Settings;
 use crate::values::{Duration, Hidden};
+
+pub use bench::BenchArgs;
 
 /// Delivers webhooks: nothing lost, every delivery signed, one bad endpoint never felt by the others.
 #[derive(Debug, Parser)]
@@ -43,12 +47,14 @@ pub enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Load on a running server: what it takes in, what it delivers, how soon, at what price.
+    Bench(Box<BenchArgs>),
     /// Check broker, store, topology and clock; says what is wrong and how to mend it.
     Doctor(Box<Settings>),
 }
 
 /// Where the server is, and how to speak to it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ServerArgs {
     /// The server's URL.
     #[arg(long, env = "HOOKFLEET_URL", default_value = "http://127.0.0.1:8080", global = true)]

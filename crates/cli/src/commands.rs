@@ -1,5 +1,6 @@
 //! What each subcommand does.
 
+pub mod bench;
 pub mod dead;
 pub mod doctor;
 pub mod endpoint;

@@ -65,6 +65,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Import { settings, file } => {
                 commands::transfer::import(*settings, &file).await
             }
+            Command::Bench(arguments) => commands::bench::run(*arguments).await,
             Command::Listen(arguments) => commands::listen::run(arguments).await,
             Command::Endpoint(arguments) => commands::endpoint::run(*arguments).await,
             Command::Event(arguments) => commands::event::run(*arguments).await,

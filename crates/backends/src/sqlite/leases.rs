@@ -10,7 +10,6 @@ use hookfleet_domain::{Clock, Timestamp};
 use hookfleet_queue::{Lease, Leases, QueueError, Receipt, Settle, wire};
 use rusqlite::{CachedStatement, Connection, params};
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::time::timeout;
 
 use super::database::Database;
 use super::fault::Fault;
@@ -133,6 +132,19 @@ impl SqliteLeases {
         })
     }
 
+    /// Until something may be due that there is room for. Cancel-safe.
+    async fn sleep(&mut self, room: [u32; 2], next_due: Option<Timestamp>) {
+        let sleep = next_due.map(|due| due.since(self.clock.now()));
+        let sleep = sleep.unwrap_or(SLEEP_MAX).min(SLEEP_MAX);
+        let is_full = room.contains(&0);
+        tokio::select! {
+            () = tokio::time::sleep(sleep) => {}
+            // The queue lives as long as we do.
+            _ = self.arrivals.changed() => {}
+            () = self.intake.room.notified(), if is_full => {}
+        }
+    }
+
     /// Cancel-safe: what a fetch finds after its caller went away waits for the next call.
     async fn fetch(&mut self, room: [u32; 2]) -> Result<Bunch, QueueError> {
         if self.fetching.is_none() {
@@ -184,10 +196,7 @@ impl Leases for SqliteLeases {
             let bunch = self.fetch(room).await?;
             self.fetched.extend(bunch.messages);
             if self.fetched.is_empty() {
-                let sleep = bunch.next_due.map(|due| due.since(self.clock.now()));
-                let sleep = sleep.unwrap_or(SLEEP_MAX).min(SLEEP_MAX);
-                // Woken or not, it is time to look again; the queue lives as long as we do.
-                drop(timeout(sleep, self.arrivals.changed()).await);
+                self.sleep(room, bunch.next_due).await;
             }
         }
     }

@@ -1,0 +1,101 @@
+//! What processes use, as Linux tells in `/proc` (proc(5)).
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+/// A process to be watched, by a name: `server=4711`.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    name: String,
+    id: u32,
+}
+
+/// A text that names no process.
+#[derive(Debug, thiserror::Error)]
+#[error("process {0:?} is invalid: expected NAME=ID")]
+pub struct InvalidWatched(String);
+
+impl FromStr for Watched {
+    type Err = InvalidWatched;
+
+    fn from_str(text: &str) -> Result<Self, InvalidWatched> {
+        let invalid = || InvalidWatched(text.to_owned());
+        let (name, id) = text.split_once('=').ok_or_else(invalid)?;
+        Ok(Self { name: name.to_owned(), id: id.parse().map_err(|_| invalid())? })
+    }
+}
+
+/// The kernel counts in hundredths of a second (`USER_HZ`).
+const MICROS_PER_TICK: u64 = 10_000;
+
+/// CPU that was used until now, in µs, by process. The bench is one of them.
+pub struct Usage(BTreeMap<String, u64>);
+
+impl Usage {
+    pub fn of(watched: &[Watched]) -> Self {
+        let bench = Watched { name: "bench".to_owned(), id: std::process::id() };
+        let all = watched.iter().chain(std::iter::once(&bench));
+        let used = all.filter_map(|process| {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id)).ok()?;
+            Some((process.name.clone(), cpu_us(&stat)?))
+        });
+        Self(used.collect())
+    }
+
+    /// What each has used since, in µs for each of `count`.
+    pub fn until_now(&self, watched: &[Watched], count: u64) -> BTreeMap<String, u64> {
+        let now = Self::of(watched);
+        let each = |(name, after): (&String, &u64)| {
+            let before = self.0.get(name)?;
+            Some((name.clone(), (after - before) / count.max(1)))
+        };
+        now.0.iter().filter_map(each).collect()
+    }
+}
+
+/// Fields 14 and 15, counted from behind the name, which may hold anything but its own end.
+fn cpu_us(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some((user + system) * MICROS_PER_TICK)
+}
+
+/// Memory of a process, in KiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    pub now_kib: u64,
+    pub peak_kib: u64,
+}
+
+/// What each process holds now, and held at most.
+pub fn memory(watched: &[Watched]) -> BTreeMap<String, Memory> {
+    let read = |process: &Watched| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.id)).ok()?;
+        let memory = Memory { now_kib: kib(&status, "VmRSS:")?, peak_kib: kib(&status, "VmHWM:")? };
+        Some((process.name.clone(), memory))
+    };
+    watched.iter().filter_map(read).collect()
+}
+
+fn kib(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_linux_tells() {
+        let stat = "4711 (a ) b) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0";
+        assert_eq!(cpu_us(stat), Some(3_000_000));
+        assert_eq!(kib("Name:\tx\nVmHWM:\t  1234 kB\nVmRSS:\t 999 kB\n", "VmHWM:"), Some(1234));
+        assert!(Usage::of(&[]).0.contains_key("bench"));
+        assert!("server".parse::<Watched>().is_err());
+        assert_eq!("server=7".parse::<Watched>().unwrap().id, 7);
+    }
+}

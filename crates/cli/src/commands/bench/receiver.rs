@@ -1,0 +1,173 @@
+//! The receiver: as cheap as can be, for its share of the machine is taken from what is measured.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::failure::Failure;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const BUFFER_BYTES: usize = 64 * 1024;
+/// Stands in an event's data, before the time at which it was due, in µs.
+pub const DUE: &str = "\"due_us\":";
+
+/// Takes deliveries on a port of its own, until it is dropped.
+pub struct Receiver {
+    port: u16,
+    epoch: Instant,
+    arrived: Arc<Mutex<Arrived>>,
+    _tasks: JoinSet<()>,
+}
+
+/// What arrived.
+#[derive(Debug, Default)]
+pub struct Arrived {
+    ids: HashSet<String>,
+    /// Requests of events that had arrived before.
+    pub duplicates: u64,
+    /// From when an event was due to its first arrival.
+    pub latencies: Vec<Duration>,
+    first: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Arrived {
+    /// Different events.
+    pub fn count(&self) -> u64 {
+        self.ids.len() as u64
+    }
+
+    /// From the first to the last of them.
+    pub fn took(&self) -> Duration {
+        self.first.zip(self.last).map_or(Duration::ZERO, |(first, last)| last - first)
+    }
+}
+
+impl Receiver {
+    pub async fn start() -> Result<Self, Failure> {
+        let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = bound.map_err(|error| Failure::failed(format!("receiver: {error}")))?;
+        let port = listener.local_addr().map_err(Failure::failed)?.port();
+        let (epoch, arrived) = (Instant::now(), Arc::<Mutex<Arrived>>::default());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, epoch, Arc::clone(&arrived)));
+        Ok(Self { port, epoch, arrived, _tasks: tasks })
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/hook", self.port)
+    }
+
+    /// What due times are counted from.
+    pub fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    /// Different events that arrived since counting began.
+    pub fn count(&self) -> u64 {
+        lock(&self.arrived).count()
+    }
+
+    /// What arrived; counting begins anew.
+    pub fn forget(&self) -> Arrived {
+        std::mem::take(&mut *lock(&self.arrived))
+    }
+}
+
+fn lock(arrived: &Mutex<Arrived>) -> MutexGuard<'_, Arrived> {
+    arrived.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn accept(listener: TcpListener, epoch: Instant, arrived: Arc<Mutex<Arrived>>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        // Answers are small, and the next request waits for them.
+        drop(stream.set_nodelay(true));
+        let arrived = Arc::clone(&arrived);
+        connections.spawn(async move {
+            // A connection that breaks off is the client's affair.
+            drop(serve(stream, epoch, &arrived).await);
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    epoch: Instant,
+    arrived: &Mutex<Arrived>,
+) -> std::io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+    loop {
+        while let Some((request, length)) = whole(&buffer) {
+            note(&request, epoch, arrived);
+            buffer.drain(..length);
+            stream.write_all(ANSWER).await?;
+        }
+        if stream.read_buf(&mut buffer).await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+struct Request<'a> {
+    id: Option<&'a str>,
+    due_us: Option<u64>,
+}
+
+/// The first request in the buffer and its length, once all of it is there.
+fn whole(buffer: &[u8]) -> Option<(Request<'_>, usize)> {
+    let end = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
+    let head = str::from_utf8(buffer.get(..end)?).ok()?;
+    let header = |name: &str| {
+        let line = head.lines().find(|line| {
+            line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+        })?;
+        line.get(name.len()..).map(str::trim)
+    };
+    let length = header("content-length:").and_then(|text| text.parse::<usize>().ok())?;
+    let body = buffer.get(end..end + length)?;
+    let body = str::from_utf8(body).unwrap_or_default();
+    let due = body.split_once(DUE).map(|(_, rest)| rest);
+    let due_us =
+        due.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+    Some((Request { id: header("webhook-id:"), due_us }, end + length))
+}
+
+fn note(request: &Request<'_>, epoch: Instant, arrived: &Mutex<Arrived>) {
+    let Some(id) = request.id else {
+        return;
+    };
+    let now = Instant::now();
+    let mut arrived = lock(arrived);
+    if !arrived.ids.insert(id.to_owned()) {
+        arrived.duplicates += 1;
+        return;
+    }
+    arrived.first.get_or_insert(now);
+    arrived.last = Some(now);
+    if let Some(due_us) = request.due_us {
+        arrived.latencies.push((now - epoch).saturating_sub(Duration::from_micros(due_us)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_told_apart() {
+        let first =
+            "POST / HTTP/1.1\r\nWebhook-Id: e1\r\ncontent-length: 14\r\n\r\n{\"due_us\":700}";
+        let two = format!("{first}GET");
+        let (request, length) = whole(two.as_bytes()).unwrap();
+        assert_eq!((request.id, request.due_us, length), (Some("e1"), Some(700), first.len()));
+        assert!(whole(&first.as_bytes()[..first.len() - 1]).is_none());
+    }
+}

@@ -1,0 +1,161 @@
+//! What was measured, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hookfleet_domain::Rate;
+use serde::Serialize;
+
+use super::process::Memory;
+use super::receiver::Arrived;
+use super::samples::{Percentiles, per_second};
+use crate::args::OutputFormat;
+use crate::failure::Failure;
+use crate::output;
+
+/// All of it.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub floor: Floor,
+    pub accepted: Vec<Accepted>,
+    pub batches_per_s: f64,
+    pub delivered: Delivered,
+    pub latency: Latency,
+    pub memory: BTreeMap<String, Memory>,
+}
+
+/// A bare client.
+#[derive(Debug, Serialize)]
+pub struct Floor {
+    requests_per_s: f64,
+    times_ms: Percentiles,
+    /// The client's and the receiver's, in µs for each request.
+    cpu_us: u64,
+}
+
+impl Floor {
+    pub fn new(times: &[Duration], took: Duration, cpu: &BTreeMap<String, u64>) -> Self {
+        Self {
+            requests_per_s: per_second(times.len() as u64, took),
+            times_ms: Percentiles::of(times),
+            cpu_us: cpu.values().sum(),
+        }
+    }
+}
+
+/// Events taken in one by one while nobody subscribes.
+#[derive(Debug, Serialize)]
+pub struct Accepted {
+    publishers: usize,
+    events_per_s: f64,
+    answers_ms: Percentiles,
+}
+
+impl Accepted {
+    pub fn new(publishers: usize, answers: &[Duration], took: Duration) -> Self {
+        let events_per_s = per_second(answers.len() as u64, took);
+        Self { publishers, events_per_s, answers_ms: Percentiles::of(answers) }
+    }
+}
+
+/// Events published as fast as they are taken in, each for one endpoint.
+#[derive(Debug, Serialize)]
+pub struct Delivered {
+    events: u64,
+    deliveries_per_s: f64,
+    published_per_s: f64,
+    duplicates: u64,
+    /// In µs for each delivery, publishing included, by process.
+    cpu_us: BTreeMap<String, u64>,
+}
+
+impl Delivered {
+    pub fn new(arrived: &Arrived, published: Duration, cpu_us: BTreeMap<String, u64>) -> Self {
+        let events = arrived.count();
+        Self {
+            events,
+            deliveries_per_s: per_second(events, arrived.took()),
+            published_per_s: per_second(events, published),
+            duplicates: arrived.duplicates,
+            cpu_us,
+        }
+    }
+}
+
+/// From when an event should have been published to its arrival.
+#[derive(Debug, Serialize)]
+pub struct Latency {
+    rate: Rate,
+    events: u64,
+    publish_to_delivery_ms: Percentiles,
+    duplicates: u64,
+    cpu_us: BTreeMap<String, u64>,
+}
+
+impl Latency {
+    pub fn new(rate: Rate, arrived: &Arrived, cpu_us: BTreeMap<String, u64>) -> Self {
+        Self {
+            rate,
+            events: arrived.count(),
+            publish_to_delivery_ms: Percentiles::of(&arrived.latencies),
+            duplicates: arrived.duplicates,
+            cpu_us,
+        }
+    }
+}
+
+impl Report {
+    pub fn json(&self) -> Result<String, Failure> {
+        serde_json::to_string_pretty(self).map_err(Failure::failed)
+    }
+
+    pub fn print(&self, format: OutputFormat) -> Result<(), Failure> {
+        match format {
+            OutputFormat::Json => output::line(&self.json()?),
+            OutputFormat::Text => output::line(&self.text()),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut lines = vec![row("", ["per second", "p50 ms", "p99 ms", "max ms"])];
+        let floor = self.floor.requests_per_s;
+        lines.push(timed("floor: bare client", Some(floor), &self.floor.times_ms));
+        for accepted in &self.accepted {
+            let name = format!("accepted, {} publishers", accepted.publishers);
+            lines.push(timed(&name, Some(accepted.events_per_s), &accepted.answers_ms));
+        }
+        let rate = |name: &str, rate: f64| row(name, [&format!("{rate:.0}"), "", "", ""]);
+        lines.push(rate("accepted, batches", self.batches_per_s));
+        let delivered = self.delivered.deliveries_per_s;
+        lines.push(rate("delivered", delivered));
+        let latency = &self.latency;
+        let name = format!("publish to delivery at {}", latency.rate);
+        lines.push(timed(&name, None, &latency.publish_to_delivery_ms));
+        lines.push(String::new());
+        lines.push(format!("delivered / floor: {:.2}", delivered / floor));
+        lines.push(format!("duplicates: {}", self.delivered.duplicates + self.latency.duplicates));
+        lines.push(format!("CPU µs a request, floor (client and receiver): {}", self.floor.cpu_us));
+        lines.push(cpu("CPU µs a delivery, at full speed", &self.delivered.cpu_us));
+        lines.push(cpu(&format!("CPU µs a delivery, at {}", latency.rate), &latency.cpu_us));
+        for (name, memory) in &self.memory {
+            let [now, peak] = [memory.now_kib, memory.peak_kib].map(|kib| kib / 1024);
+            lines.push(format!("memory of {name}: {now} MiB, at most {peak} MiB"));
+        }
+        lines.join("\n")
+    }
+}
+
+fn timed(name: &str, rate: Option<f64>, times_ms: &Percentiles) -> String {
+    let rate = rate.map_or_else(String::new, |rate| format!("{rate:.0}"));
+    let [p50, p99, max] = [times_ms.p50, times_ms.p99, times_ms.max].map(|ms| format!("{ms:.1}"));
+    row(name, [&rate, &p50, &p99, &max])
+}
+
+fn row(name: &str, [rate, p50, p99, max]: [&str; 4]) -> String {
+    format!("{name:<32}{rate:>12}{p50:>10}{p99:>10}{max:>10}").trim_end().to_owned()
+}
+
+fn cpu(name: &str, by_process: &BTreeMap<String, u64>) -> String {
+    let each = by_process.iter().map(|(process, us)| format!("{process} {us}"));
+    format!("{name}: {}", each.collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Measures a server of its own: `bench.sh embedded` one process on a SQLite file, `bench.sh fleet` an
+# API and a worker over private RabbitMQ and Redis. Further arguments go to `hookfleet bench`. All
+# it starts and writes is gone when it ends.
+set -euo pipefail
+
+HERE=$(cd "$(dirname "$0")" && pwd)
+BIN=${HOOKFLEET_BIN:-target/release/hookfleet}
+BACKEND=${1:?embedded or fleet}
+shift
+if [ "$BACKEND" = fleet ] && [ -z "${HOOKFLEET_TEST_SERVICES_DIR:-}" ]; then
+  exec "$HERE/services.sh" run -- "$0" fleet "$@"
+fi
+
+DIR=$(mktemp -d)
+random() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+free_port() {
+  local port
+  until port=$((10000 + (RANDOM << 1 ^ RANDOM) % 20000)); ! listens "$port"; do :; done
+  echo "$port"
+}
+# Answers `200` on /readyz: ready PORT
+ready() {
+  exec 3<>"/dev/tcp/127.0.0.1/$1" || return 1
+  printf 'GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n' >&3
+  head -n 1 <&3 | grep -q ' 200 '
+}
+
+pids=()
+watched=()
+# start NAME ARGUMENTS…, and wait until it is ready.
+start() {
+  local name=$1 port tries=600
+  shift
+  port=$(free_port)
+  "$BIN" "$@" --metrics-listen "127.0.0.1:$port" > "$DIR/$name.out" 2> "$DIR/$name.log" &
+  pids+=($!)
+  watched+=(--process "$name=$!")
+  until (ready "$port") 2>/dev/null; do
+    if [ $((tries -= 1)) = 0 ] || ! kill -0 "${pids[-1]}" 2>/dev/null; then
+      echo "bench: $name did not become ready:" >&2
+      cat "$DIR/$name.log" >&2
+      exit 1
+    fi
+    sleep 0.1
+  done
+}
+# Watches a process of services.sh, by the id in a file of its own.
+watch() { [ ! -s "$2" ] || watched+=(--process "$1=$(cat "$2")"); }
+stop() {
+  trap '' INT TERM
+  [ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null || true
+  wait || true
+  rm -rf "$DIR"
+}
+trap stop EXIT
+trap 'exit 1' INT TERM
+
+HOOKFLEET_ADMIN_TOKEN=$(random)
+HOOKFLEET_MASTER_KEY=$(random)
+export HOOKFLEET_ADMIN_TOKEN HOOKFLEET_MASTER_KEY HOOKFLEET_TOKEN=$HOOKFLEET_ADMIN_TOKEN
+export HOOKFLEET_ALLOW_PRIVATE_NETWORKS=127.0.0.0/8 HOOKFLEET_ALLOW_HTTP=true HOOKFLEET_LOG=warn
+PORT=$(free_port)
+case $BACKEND in
+  embedded)
+    unset HOOKFLEET_AMQP_URL HOOKFLEET_REDIS_URL
+    start server serve --data-dir "$DIR/data" --listen "127.0.0.1:$PORT"
+    ;;
+  fleet)
+    start api api --listen "127.0.0.1:$PORT"
+    start worker worker
+    watch broker "$HOOKFLEET_TEST_SERVICES_DIR/rabbitmq/pid"
+    watch store "$HOOKFLEET_TEST_SERVICES_DIR/redis.pid"
+    ;;
+  *)
+    echo "bench: BACKEND is $BACKEND, expected embedded or fleet" >&2
+    exit 2
+    ;;
+esac
+"$BIN" bench --url "http://127.0.0.1:$PORT" "${watched[@]}" "$@"
