@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::fault::Fault;
 use super::schema::{self, SchemaError};
-use super::writer::Writer;
+use super::writer::{Operation, Sureness, Writer};
 
 const FILE: &str = "hookfleet.db";
 const LOCK: &str = "hookfleet.lock";
@@ -113,12 +113,36 @@ impl Database {
         self.writer.as_ref().ok_or_else(Fault::closed)
     }
 
-    /// Does `work` durably, sharing a transaction with whatever else is to be done.
-    pub async fn write<T: Send + 'static>(
+    /// Does `work` so that it outlives a power cut, sharing a transaction with whatever else is to
+    /// be done.
+    pub async fn promise<T: Send + 'static>(
         &self,
         work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Fault> {
-        self.writer()?.write(work, |_| ()).await
+        self.writer()?.write(Sureness::Promise, work, |_| ()).await
+    }
+
+    /// Does `work` so that it outlives the process; a power cut may undo it, unless a promise was
+    /// made since.
+    pub async fn note<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.writer()?.write(Sureness::Note, work, |_| ()).await
+    }
+
+    /// [`Self::note`], for which nobody waits: it is done before whatever is asked for later.
+    pub fn note_meanwhile(
+        &self,
+        work: impl FnMut(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), Fault> {
+        self.writer()?.submit(Box::new(Meanwhile(work)));
+        Ok(())
+    }
+
+    /// Waits until all that was asked for before is done.
+    pub async fn catch_up(&self) -> Result<(), Fault> {
+        self.note(|_| Ok(())).await
     }
 
     /// Reads what is durable, beside the writer.
@@ -146,6 +170,25 @@ impl Database {
     /// Why the last change could not be written, if so.
     pub fn fault(&self) -> Option<Fault> {
         self.writer.as_ref().and_then(Writer::fault)
+    }
+}
+
+/// A note whose caller went on.
+struct Meanwhile<W>(W);
+
+impl<W: FnMut(&Connection) -> rusqlite::Result<()> + Send> Operation for Meanwhile<W> {
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        (self.0)(connection)
+    }
+
+    fn end(self: Box<Self>, result: Result<(), Fault>) {
+        if let Err(error) = result {
+            tracing::debug!(%error, "a note was not taken");
+        }
+    }
+
+    fn sureness(&self) -> Sureness {
+        Sureness::Note
     }
 }
 
@@ -187,11 +230,9 @@ fn connect(path: &Path) -> Result<Connection, SchemaError> {
     Ok(connection)
 }
 
-/// Durable at every commit: SQLite's documentation of `synchronous=FULL` in WAL mode.
 fn to_write(mut connection: Connection) -> Result<Connection, SchemaError> {
     schema::migrate(&mut connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;

@@ -64,7 +64,7 @@ impl DeadLetterStore for SqliteStore {
             db.prepare_cached(show)?
                 .execute(params![id, died_ms, tenant, endpoint, event_type, reason, letter])
         };
-        self.database.write(show).await?;
+        self.database.note(show).await?;
         Ok(())
     }
 
@@ -74,7 +74,7 @@ impl DeadLetterStore for SqliteStore {
             let mut hide = db.prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?;
             ids.iter().try_for_each(|id| hide.execute([id.as_str()]).map(drop))
         };
-        Ok(self.database.write(hide).await?)
+        Ok(self.database.note(hide).await?)
     }
 
     async fn dead_letter(&self, id: &DeadLetterId) -> Result<Option<DeadLetter>, StoreError> {
@@ -120,7 +120,7 @@ impl DeadLetterStore for SqliteStore {
     }
 
     async fn clear_dead_letters(&self) -> Result<(), StoreError> {
-        self.database.write(|db| db.execute("DELETE FROM dead_letters", [])).await?;
+        self.database.note(|db| db.execute("DELETE FROM dead_letters", [])).await?;
         Ok(())
     }
 }

@@ -30,7 +30,7 @@ impl DeliveryStore for SqliteStore {
         endpoints: Option<&[EndpointId]>,
     ) -> Result<(), StoreError> {
         let remembered = events::Remembered::new(event, endpoints, self.expiry(self.status_ttl));
-        Ok(self.database.write(move |db| remembered.write(db)).await?)
+        Ok(self.database.note_meanwhile(move |db| remembered.write(db))?)
     }
 
     async fn event_status(
@@ -38,6 +38,8 @@ impl DeliveryStore for SqliteStore {
         tenant: &TenantId,
         id: &EventId,
     ) -> Result<Option<EventStatus>, StoreError> {
+        // What was just remembered is known at once.
+        self.database.catch_up().await?;
         let (tenant, id) = (tenant.clone(), id.clone());
         let found = self.database.read(move |db| events::status(db, &tenant, &id)).await?;
         found.transpose().map_err(|error| corrupt("known_events", error))
@@ -51,7 +53,7 @@ impl DeliveryStore for SqliteStore {
             let enter = |entry| enter(db, entry, now, (&living, expires_ms));
             entries.iter().map(enter).collect()
         };
-        Ok(self.database.write(enter).await?)
+        Ok(self.database.note(enter).await?)
     }
 
     async fn record(&self, settlement: &Settlement<'_>) -> Result<Recorded, StoreError> {
@@ -68,7 +70,7 @@ impl DeliveryStore for SqliteStore {
             attempt_expires_ms: self.expiry(ATTEMPTS_KEPT),
             health_expires_ms: self.expiry(HEALTH_KEPT),
         };
-        Ok(self.database.write(move |db| told.record(db)).await?)
+        Ok(self.database.note(move |db| told.record(db)).await?)
     }
 
     async fn reopen(
@@ -125,7 +127,7 @@ impl SqliteStore {
             let known = known.unwrap_or_else(|| Known::fresh(Some(generation), expires_ms));
             known::put(db, key, &Known { stage, expires_ms, ..known })
         };
-        Ok(self.database.write(restage).await?)
+        Ok(self.database.note(restage).await?)
     }
 
     /// A retry must be remembered for as long as it can wait.

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::changes::SqliteChanges;
 use super::store::{SqliteStore, corrupt, time};
+use super::writer::Sureness;
 
 impl SqliteStore {
     /// Writes, and, unless nothing was changed, announces it once it is durable.
@@ -18,7 +19,7 @@ impl SqliteStore {
         let (changes, tenant) = (self.changes.clone(), tenant.clone());
         // An error means that nobody listens.
         let announce = move |_: &T| drop(changes.send(tenant));
-        Ok(self.database.writer()?.write(work, announce).await?)
+        Ok(self.database.writer()?.write(Sureness::Promise, work, announce).await?)
     }
 }
 

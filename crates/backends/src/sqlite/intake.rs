@@ -1,4 +1,6 @@
-//! Deduplication at intake.
+//! Deduplication at intake. Both phases are notes: between them the event is published, and that
+//! promise takes the first one with it; without the second the event is published again, under the
+//! same id.
 
 use async_trait::async_trait;
 use hookfleet_domain::{EventId, IdempotencyKey, TenantId};
@@ -30,7 +32,7 @@ impl IntakeStore for SqliteStore {
             }
             Ok(found.unwrap_or_else(|| (candidate.to_owned(), false)))
         };
-        let (event, confirmed) = self.database.write(claim).await?;
+        let (event, confirmed) = self.database.note(claim).await?;
         let event: EventId = event.parse().map_err(|error| corrupt("idempotency_keys", error))?;
         Ok(if confirmed { Claim::Published(event) } else { Claim::Publish(event) })
     }
@@ -51,7 +53,7 @@ impl IntakeStore for SqliteStore {
             db.prepare_cached(BIND)?.execute(params![key, tenant, id, true, expires_ms])?;
             Ok(true)
         };
-        Ok(self.database.write(confirm).await?)
+        Ok(self.database.note(confirm).await?)
     }
 }
 

@@ -37,7 +37,7 @@ impl JobStore for SqliteStore {
             }
             Ok(())
         };
-        Ok(self.database.write(put).await?)
+        Ok(self.database.promise(put).await?)
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
@@ -61,7 +61,7 @@ impl JobStore for SqliteStore {
         }
         let worker = worker.clone();
         let claim = move |db: &Connection| claim(db, &worker, now, until);
-        self.database.write(claim).await?.map(|record| decode(&record)).transpose()
+        self.database.note(claim).await?.map(|record| decode(&record)).transpose()
     }
 }
 

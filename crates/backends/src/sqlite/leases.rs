@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::database::Database;
 use super::fault::Fault;
 use super::queue::{Hall, Kind, LEASED_MS, LeaseId, Stored};
-use super::writer::Operation;
+use super::writer::{Operation, Sureness};
 
 /// Messages of a kind that are taken at once.
 const BUNCH: u32 = 64;
@@ -67,25 +67,39 @@ impl Drop for Held {
 
 #[async_trait]
 impl Settle for Held {
-    async fn settle(mut self: Box<Self>) -> Result<(), QueueError> {
-        let (id, kind, archive) = (self.lease.message, self.kind, self.intake.hall.archive);
-        let work = move |db: &Connection| {
-            db.prepare_cached("DELETE FROM queue WHERE id = ?1")?.execute([id])?;
-            match kind {
-                Kind::Event if archive => Ok(0),
-                Kind::Event => db.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([id]),
-                Kind::Delivery => {
-                    db.prepare_cached("DELETE FROM deliveries_queued WHERE id = ?1")?.execute([id])
-                }
-            }
-        };
-        self.intake.database.write(work).await?;
-        self.settled = true;
+    async fn settle(self: Box<Self>) -> Result<(), QueueError> {
+        let intake = Arc::clone(&self.intake);
+        intake.database.writer()?.submit(Box::new(Settled(*self)));
         Ok(())
     }
 
     fn give_back(self: Box<Self>) {
         // Dropping it does.
+    }
+}
+
+/// Removes a message. If that fails, it comes back.
+struct Settled(Held);
+
+impl Operation for Settled {
+    fn run(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let Self(Held { lease, kind, intake, .. }) = self;
+        db.prepare_cached("DELETE FROM queue WHERE id = ?1")?.execute([lease.message])?;
+        let bytes = match kind {
+            Kind::Event if intake.hall.archive => return Ok(()),
+            Kind::Event => "DELETE FROM events WHERE id = ?1",
+            Kind::Delivery => "DELETE FROM deliveries_queued WHERE id = ?1",
+        };
+        db.prepare_cached(bytes)?.execute([lease.message])?;
+        Ok(())
+    }
+
+    fn end(mut self: Box<Self>, result: Result<(), Fault>) {
+        self.0.settled = result.is_ok();
+    }
+
+    fn sureness(&self) -> Sureness {
+        Sureness::Note
     }
 }
 
@@ -251,6 +265,10 @@ impl Operation for Fetch {
         });
         // If the intake is gone, dropping the messages gives them back.
         drop(reply.send(bunch));
+    }
+
+    fn sureness(&self) -> Sureness {
+        Sureness::Note
     }
 }
 

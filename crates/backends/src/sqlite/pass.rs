@@ -99,7 +99,7 @@ impl Settle for Found {
         let remove = move |db: &Connection| {
             db.prepare_cached("DELETE FROM dead WHERE id = ?1")?.execute([id])
         };
-        self.database.write(remove).await?;
+        self.database.note(remove).await?;
         Ok(())
     }
 

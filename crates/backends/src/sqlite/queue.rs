@@ -14,6 +14,7 @@ use super::SqliteOptions;
 use super::database::Database;
 use super::leases::SqliteLeases;
 use super::pass::SqlitePass;
+use super::writer::Sureness;
 
 /// When leased messages are due: never.
 pub const LEASED_MS: i64 = i64::MAX;
@@ -127,14 +128,14 @@ impl SqliteQueue {
                 .execute(params![id, kind as i64, due_ms])
         };
         let hall = Arc::clone(&self.hall);
-        self.database.writer()?.write(work, move |_| hall.ring()).await?;
+        self.database.writer()?.write(Sureness::Promise, work, move |_| hall.ring()).await?;
         Ok(())
     }
 
     async fn bury(&self, letter: Vec<u8>) -> Result<(), QueueError> {
         let bury = "INSERT INTO dead (letter) VALUES (?1)";
         let work = move |db: &Connection| db.prepare_cached(bury)?.execute([&letter]);
-        self.database.write(work).await?;
+        self.database.promise(work).await?;
         Ok(())
     }
 }

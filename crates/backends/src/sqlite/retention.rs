@@ -126,7 +126,7 @@ impl Keeper {
     async fn probe(&self) -> Result<(), Fault> {
         let at_ms = self.clock.now().unix_ms();
         let probe = "INSERT OR REPLACE INTO probe VALUES (1, ?1)";
-        self.database.write(move |db| db.execute(probe, [at_ms])).await?;
+        self.database.promise(move |db| db.execute(probe, [at_ms])).await?;
         Ok(())
     }
 
@@ -153,7 +153,7 @@ impl Keeper {
             db.execute(&delete, [from.as_str(), end.as_deref().unwrap_or(END)])?;
             Ok(end)
         };
-        *place = self.database.write(sweep).await?.unwrap_or_default();
+        *place = self.database.note(sweep).await?.unwrap_or_default();
         Ok(place.is_empty())
     }
 
@@ -163,7 +163,7 @@ impl Keeper {
             let prune = move |db: &Connection| {
                 db.prepare_cached(ARCHIVED)?.execute(params![before_ms, ROWS])
             };
-            if self.database.write(prune).await? < ROWS as usize {
+            if self.database.note(prune).await? < ROWS as usize {
                 break;
             }
         }
@@ -174,13 +174,13 @@ impl Keeper {
     /// is known of settled events.
     async fn shrink(&mut self) -> Result<(), Fault> {
         for _ in 0..ROUNDS_MAX {
-            let size = self.database.write(give_back_pages).await?;
+            let size = self.database.note(give_back_pages).await?;
             if size <= self.retention.bytes_max {
                 return Ok(());
             }
             let prune =
                 |db: &Connection| db.prepare_cached(ARCHIVED)?.execute(params![i64::MAX, ROWS]);
-            let pruned = self.database.write(prune).await?;
+            let pruned = self.database.note(prune).await?;
             if pruned > 0 {
                 continue;
             }

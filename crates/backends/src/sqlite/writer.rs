@@ -3,6 +3,11 @@
 //! While a transaction is being flushed, the operations of other callers gather; the next
 //! transaction takes them all. So the price of durability falls with the number of callers, and one
 //! caller alone waits for nobody.
+//!
+//! Only a *promise* is flushed (that an event is accepted, that a retry will come). What is merely
+//! *noted* (a lease, an attempt, a settlement) is committed without: it outlives the process, and is
+//! flushed together with the next promise. A power cut may undo the last notes, which costs repeated
+//! attempts, but never a promise, nor a note on which a promise was built.
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,8 +27,30 @@ pub trait Operation: Send {
     /// a second time, after everything that the first call did was undone.
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
 
-    /// It is durable, or undone. Must not block.
+    /// It is done as surely as it was asked for, or undone. Must not block.
     fn end(self: Box<Self>, result: Result<(), Fault>);
+
+    /// How surely?
+    fn sureness(&self) -> Sureness;
+}
+
+/// What an operation must outlive before it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sureness {
+    /// The process.
+    Note,
+    /// A power cut.
+    Promise,
+}
+
+impl Sureness {
+    /// `PRAGMA synchronous`, as SQLite documents it for WAL mode.
+    fn synchronous(self) -> &'static str {
+        match self {
+            Self::Note => "NORMAL",
+            Self::Promise => "FULL",
+        }
+    }
 }
 
 enum Order {
@@ -44,7 +71,7 @@ impl Writer {
     pub fn start(connection: Connection) -> io::Result<Self> {
         let (orders, inbox) = channel();
         let (state, fault) = watch::channel(None);
-        let desk = Desk { connection, inbox, state };
+        let desk = Desk { connection, inbox, state, flushes: None };
         let thread = std::thread::Builder::new().name("sqlite-writer".to_owned());
         let thread = Some(thread.spawn(move || desk.work())?);
         Ok(Self { orders, fault, thread })
@@ -59,14 +86,15 @@ impl Writer {
         }
     }
 
-    /// Does `work`, and then, once that is durable, `after`.
+    /// Does `work`, and then, once that is done as surely as this, `after`.
     pub async fn write<T: Send + 'static>(
         &self,
+        sureness: Sureness,
         work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
         after: impl FnOnce(&T) + Send + 'static,
     ) -> Result<T, Fault> {
         let (reply, answer) = oneshot::channel();
-        self.submit(Box::new(Call { work, after, answer: None, reply }));
+        self.submit(Box::new(Call { sureness, work, after, answer: None, reply }));
         answer.await.unwrap_or_else(|_| Err(Fault::closed()))
     }
 
@@ -88,6 +116,7 @@ impl Drop for Writer {
 }
 
 struct Call<W, A, T> {
+    sureness: Sureness,
     work: W,
     after: A,
     answer: Option<T>,
@@ -117,16 +146,22 @@ where
         // Nobody waits any more: then nobody needs the answer.
         drop(self.reply.send(answer));
     }
+
+    fn sureness(&self) -> Sureness {
+        self.sureness
+    }
 }
 
 struct Desk {
     connection: Connection,
     inbox: Receiver<Order>,
     state: watch::Sender<Option<Fault>>,
+    /// What commits are flushed for at the moment.
+    flushes: Option<Sureness>,
 }
 
 impl Desk {
-    fn work(self) {
+    fn work(mut self) {
         while let Ok(Order::Do(first)) = self.inbox.recv() {
             let mut batch = vec![first];
             let mut stop = false;
@@ -146,7 +181,7 @@ impl Desk {
 
     /// All of them, or, if that fails, each for itself: one that cannot be done harms no other, and
     /// on a full disk what frees room may still fit.
-    fn write(&self, mut batch: Vec<Box<dyn Operation>>) {
+    fn write(&mut self, mut batch: Vec<Box<dyn Operation>>) {
         match self.commit(&mut batch) {
             Ok(()) => batch.into_iter().for_each(|operation| operation.end(Ok(()))),
             Err(error) if batch.len() == 1 => self.fail(batch, &error),
@@ -162,7 +197,13 @@ impl Desk {
         }
     }
 
-    fn commit(&self, batch: &mut [Box<dyn Operation>]) -> rusqlite::Result<()> {
+    fn commit(&mut self, batch: &mut [Box<dyn Operation>]) -> rusqlite::Result<()> {
+        let sureness = batch.iter().map(|operation| operation.sureness()).max();
+        if self.flushes != sureness {
+            let synchronous = sureness.unwrap_or(Sureness::Promise).synchronous();
+            self.connection.pragma_update(None, "synchronous", synchronous)?;
+            self.flushes = sureness;
+        }
         let changes = self.connection.total_changes();
         let transaction = self.connection.unchecked_transaction()?;
         for operation in batch {
@@ -197,14 +238,14 @@ mod tests {
 
     async fn insert(writer: &Writer, n: i64) -> Result<usize, Fault> {
         let insert = move |db: &Connection| db.execute("INSERT INTO numbers VALUES (?1)", [n]);
-        writer.write(insert, |_| ()).await
+        writer.write(Sureness::Promise, insert, |_| ()).await
     }
 
     async fn count(writer: &Writer) -> i64 {
         let count = |db: &Connection| {
             db.query_row("SELECT count(*) FROM numbers", [], |row| row.get::<_, i64>(0))
         };
-        writer.write(count, |_| ()).await.unwrap()
+        writer.write(Sureness::Note, count, |_| ()).await.unwrap()
     }
 
     #[tokio::test]
