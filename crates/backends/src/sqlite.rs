@@ -1,6 +1,6 @@
 //! Both ports over one SQLite file: the backend of a single machine.
 //!
-//! The file is written by one thread of one process ([`writer`]), in transactions that many callers
+//! The file is written by one thread of one process (`writer.rs`), in transactions that many callers
 //! share. What was promised is flushed to disk before anybody is answered (`synchronous=FULL`): that
 //! an event is accepted, that a retry will come, that a letter is kept. Readers stand beside it. Since no other process works on the file, leases live as long as the process: when the file is
 //! opened, everything that was leased is due again.

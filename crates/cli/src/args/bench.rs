@@ -25,6 +25,9 @@ pub struct BenchArgs {
     /// The rate at which latency is measured.
     #[arg(long, default_value = "500/s")]
     pub rate: Rate,
+    /// Deliveries that fail once and wait, at the end, to see what memory that takes.
+    #[arg(long, default_value_t = 0)]
+    pub waiting: u64,
     /// Bytes of an event's data.
     #[arg(long, default_value_t = 1024)]
     pub body_bytes: usize,

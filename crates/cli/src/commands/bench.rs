@@ -27,7 +27,7 @@ use crate::output;
 use load::Load;
 use process::Usage;
 use receiver::Receiver;
-use report::{Accepted, Delivered, Latency, Report};
+use report::{Accepted, Delivered, Latency, Report, Waiting};
 
 pub use process::Watched;
 
@@ -63,6 +63,7 @@ struct Bench {
 
 impl Bench {
     async fn measure(&self, endpoint: &str) -> Result<Report, Failure> {
+        let memory_idle = process::memory(&self.arguments.processes);
         let floor = self.floor().await?;
         let mut accepted = Vec::new();
         for publishers in &self.arguments.publishers {
@@ -77,7 +78,17 @@ impl Bench {
         output::tell(&format!("publishing and delivering at {}", self.arguments.rate));
         let latency = self.latency().await?;
         let memory = process::memory(&self.arguments.processes);
-        Ok(Report { floor, accepted, batches_per_s: batches, delivered, latency, memory })
+        let waiting = if self.arguments.waiting > 0 { Some(self.wait().await?) } else { None };
+        Ok(Report {
+            floor,
+            accepted,
+            batches_per_s: batches,
+            delivered,
+            latency,
+            memory_idle,
+            memory,
+            waiting,
+        })
     }
 
     async fn floor(&self) -> Result<report::Floor, Failure> {
@@ -87,16 +98,21 @@ impl Bench {
         floor
     }
 
-    /// Publishing to this tenant; the endpoint is the bench's own tenant's.
+    /// Publishing to the tenant whose name has this suffix.
     fn load(&self, suffix: &str) -> Load {
         let path = format!("/v1/tenants/{}{suffix}/events", self.tenant);
         Load::new(Arc::clone(&self.client), path, self.arguments.body_bytes)
     }
 
+    /// The bench's own endpoint, switched off.
     async fn subscribe(&self) -> Result<String, Failure> {
-        let path = format!("/v1/tenants/{}/endpoints", self.tenant);
         let fields = json!({"url": self.receiver.url(), "max_in_flight": 1000, "active": false});
-        let created = self.client.send(Method::POST, &path, &fields).await.map_err(|failure| {
+        self.create("", &fields).await
+    }
+
+    async fn create(&self, suffix: &str, fields: &Value) -> Result<String, Failure> {
+        let path = format!("/v1/tenants/{}{suffix}/endpoints", self.tenant);
+        let created = self.client.send(Method::POST, &path, fields).await.map_err(|failure| {
             Failure::failed(format!(
                 "{failure}; the receiver is on this machine: start the server with \
                  HOOKFLEET_ALLOW_HTTP=true and HOOKFLEET_ALLOW_PRIVATE_NETWORKS=127.0.0.0/8"
@@ -141,6 +157,24 @@ impl Bench {
         let arrived = self.arrived(published).await?;
         let cpu = before.until_now(&self.arguments.processes, published);
         Ok(Latency::new(rate, &arrived, cpu))
+    }
+
+    /// Deliveries that all fail once, and wait for their retry.
+    async fn wait(&self) -> Result<Waiting, Failure> {
+        let deliveries = self.arguments.waiting;
+        output::tell(&format!("filling up with {deliveries} deliveries that wait"));
+        let url = self.receiver.refusing_url();
+        let retry = json!({"schedule": ["12h"]});
+        let fields = json!({"url": url, "max_in_flight": 1000, "retry": retry});
+        let endpoint = self.create("-waiting", &fields).await?;
+        let begun = Instant::now();
+        self.load("-waiting").publish(deliveries).await?;
+        while self.receiver.refused() < deliveries {
+            sleep(Duration::from_millis(100)).await;
+        }
+        let waiting = Waiting::new(deliveries, begun.elapsed(), &self.arguments.processes);
+        let path = format!("/v1/tenants/{}-waiting/endpoints/{endpoint}", self.tenant);
+        self.client.delete(&path).await.map(|()| waiting)
     }
 
     /// Waits until so many different events have arrived, and begins to count anew.

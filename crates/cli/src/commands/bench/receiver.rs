@@ -13,6 +13,8 @@ use tokio::time::Instant;
 use crate::failure::Failure;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const REFUSAL: &[u8] = b"HTTP/1.1 500 No\r\ncontent-length: 2\r\n\r\nno";
+const REFUSING: &str = "/refuse";
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Stands in an event's data, before the time at which it was due, in µs.
 pub const DUE: &str = "\"due_us\":";
@@ -35,6 +37,7 @@ pub struct Arrived {
     pub latencies: Vec<Duration>,
     first: Option<Instant>,
     last: Option<Instant>,
+    refused: u64,
 }
 
 impl Arrived {
@@ -62,6 +65,16 @@ impl Receiver {
 
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/hook", self.port)
+    }
+
+    /// Where every request is answered with 500.
+    pub fn refusing_url(&self) -> String {
+        format!("http://127.0.0.1:{}{REFUSING}", self.port)
+    }
+
+    /// Requests that were.
+    pub fn refused(&self) -> u64 {
+        lock(&self.arrived).refused
     }
 
     /// What due times are counted from.
@@ -106,9 +119,9 @@ async fn serve(
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     loop {
         while let Some((request, length)) = whole(&buffer) {
-            note(&request, epoch, arrived);
+            let answer = note(&request, epoch, arrived);
             buffer.drain(..length);
-            stream.write_all(ANSWER).await?;
+            stream.write_all(answer).await?;
         }
         if stream.read_buf(&mut buffer).await? == 0 {
             return Ok(());
@@ -117,6 +130,7 @@ async fn serve(
 }
 
 struct Request<'a> {
+    refuse: bool,
     id: Option<&'a str>,
     due_us: Option<u64>,
 }
@@ -137,24 +151,31 @@ fn whole(buffer: &[u8]) -> Option<(Request<'_>, usize)> {
     let due = body.split_once(DUE).map(|(_, rest)| rest);
     let due_us =
         due.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
-    Some((Request { id: header("webhook-id:"), due_us }, end + length))
+    let refuse = head.lines().next().is_some_and(|line| line.contains(REFUSING));
+    Some((Request { refuse, id: header("webhook-id:"), due_us }, end + length))
 }
 
-fn note(request: &Request<'_>, epoch: Instant, arrived: &Mutex<Arrived>) {
-    let Some(id) = request.id else {
-        return;
-    };
+/// Counts a request; what it is answered with.
+fn note(request: &Request<'_>, epoch: Instant, arrived: &Mutex<Arrived>) -> &'static [u8] {
     let now = Instant::now();
     let mut arrived = lock(arrived);
+    if request.refuse {
+        arrived.refused += 1;
+        return REFUSAL;
+    }
+    let Some(id) = request.id else {
+        return ANSWER;
+    };
     if !arrived.ids.insert(id.to_owned()) {
         arrived.duplicates += 1;
-        return;
+        return ANSWER;
     }
     arrived.first.get_or_insert(now);
     arrived.last = Some(now);
     if let Some(due_us) = request.due_us {
         arrived.latencies.push((now - epoch).saturating_sub(Duration::from_micros(due_us)));
     }
+    ANSWER
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hookfleet_domain::Rate;
 use serde::Serialize;
 
-use super::process::Memory;
+use super::process::{self, Memory, Watched};
 use super::receiver::Arrived;
 use super::samples::{Percentiles, per_second};
 use crate::args::OutputFormat;
@@ -21,7 +21,10 @@ pub struct Report {
     pub batches_per_s: f64,
     pub delivered: Delivered,
     pub latency: Latency,
+    /// Before anything was done, by process.
+    pub memory_idle: BTreeMap<String, Memory>,
     pub memory: BTreeMap<String, Memory>,
+    pub waiting: Option<Waiting>,
 }
 
 /// A bare client.
@@ -104,6 +107,21 @@ impl Latency {
     }
 }
 
+/// Deliveries that failed once, and wait for their retry.
+#[derive(Debug, Serialize)]
+pub struct Waiting {
+    deliveries: u64,
+    attempts_per_s: f64,
+    memory: BTreeMap<String, Memory>,
+}
+
+impl Waiting {
+    pub fn new(deliveries: u64, took: Duration, watched: &[Watched]) -> Self {
+        let attempts_per_s = per_second(deliveries, took);
+        Self { deliveries, attempts_per_s, memory: process::memory(watched) }
+    }
+}
+
 impl Report {
     pub fn json(&self) -> Result<String, Failure> {
         serde_json::to_string_pretty(self).map_err(Failure::failed)
@@ -137,9 +155,13 @@ impl Report {
         lines.push(format!("CPU µs a request, floor (client and receiver): {}", self.floor.cpu_us));
         lines.push(cpu("CPU µs a delivery, at full speed", &self.delivered.cpu_us));
         lines.push(cpu(&format!("CPU µs a delivery, at {}", latency.rate), &latency.cpu_us));
-        for (name, memory) in &self.memory {
-            let [now, peak] = [memory.now_kib, memory.peak_kib].map(|kib| kib / 1024);
-            lines.push(format!("memory of {name}: {now} MiB, at most {peak} MiB"));
+        lines.push(memory("MiB, now and at most, when idle", &self.memory_idle));
+        lines.push(memory("MiB, now and at most, under load", &self.memory));
+        if let Some(waiting) = &self.waiting {
+            let Waiting { deliveries, attempts_per_s, .. } = waiting;
+            let name = format!("MiB, now and at most, {deliveries} deliveries waiting");
+            lines.push(memory(&name, &waiting.memory));
+            lines.push(format!("attempts a second until they waited: {attempts_per_s:.0}"));
         }
         lines.join("\n")
     }
@@ -153,6 +175,14 @@ fn timed(name: &str, rate: Option<f64>, times_ms: &Percentiles) -> String {
 
 fn row(name: &str, [rate, p50, p99, max]: [&str; 4]) -> String {
     format!("{name:<32}{rate:>12}{p50:>10}{p99:>10}{max:>10}").trim_end().to_owned()
+}
+
+fn memory(name: &str, by_process: &BTreeMap<String, Memory>) -> String {
+    let each = by_process.iter().map(|(process, memory)| {
+        let [now, peak] = [memory.now_kib, memory.peak_kib].map(|kib| kib / 1024);
+        format!("{process} {now} {peak}")
+    });
+    format!("{name}: {}", each.collect::<Vec<_>>().join(", "))
 }
 
 fn cpu(name: &str, by_process: &BTreeMap<String, u64>) -> String {
