@@ -34,6 +34,7 @@ mod plain_amqp;
 mod profiles;
 mod quick_start;
 mod retries;
+mod secrets;
 mod telemetry;
 mod tidy;
 mod transfer;

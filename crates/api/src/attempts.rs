@@ -33,7 +33,8 @@ pub async fn list(
     Ok(Answer(json!({"items": items, "next_cursor": null})))
 }
 
-fn attempt(record: &AttemptRecord) -> Value {
+/// An attempt as callers see it.
+pub fn attempt(record: &AttemptRecord) -> Value {
     json!({
         "event_id": record.event_id,
         "event_type": record.event_type,

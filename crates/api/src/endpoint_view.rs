@@ -38,6 +38,8 @@ pub struct EndpointView {
     active: bool,
     disabled_reason: Option<DisabledReason>,
     has_secret: bool,
+    /// Until when deliveries are signed with the secret before it, too.
+    previous_secret_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
     #[serde(rename = "failureCount")]
@@ -85,6 +87,7 @@ impl EndpointView {
             active: endpoint.active,
             disabled_reason: endpoint.disabled_reason,
             has_secret: endpoint.secret.is_some(),
+            previous_secret_until: endpoint.retired_secret.map(|retired| retired.until),
             secret: None,
             failure_count: health.failure_count,
             successes: health.successes,

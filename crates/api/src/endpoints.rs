@@ -6,21 +6,25 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use hookfleet_domain::{
-    Endpoint, EndpointHealth, EndpointId, EndpointPatch, EventType, ProjectId, Secret, Signature,
-    TenantId, limits,
+    Draft, Endpoint, EndpointHealth, EndpointId, EndpointPatch, EventId, EventType, ProjectId,
+    Rotation, Secret, Signature, TenantId, limits,
 };
 use hookfleet_signing::Key;
 use hookfleet_store::Written;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::Api;
+use crate::attempts::attempt;
 use crate::endpoint_view::EndpointView;
 use crate::extract::{Fields, Json, Limit, Names, page};
 use crate::problem::Problem;
 
 /// Tries at a change that others overtake.
 const TRIES_MAX: u32 = 5;
+const TEST_TYPE: &str = "webhook.test";
+const TEST_DATA: &str = r#"{"test":true}"#;
 
 /// `POST /v1/tenants/{tenant}/endpoints`
 pub async fn create(
@@ -28,18 +32,9 @@ pub async fn create(
     Names(tenant): Names<TenantId>,
     Json(patch): Json<EndpointPatch>,
 ) -> Result<(StatusCode, Answer<EndpointView>), Problem> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|_| Problem::unavailable("no randomness"))?;
+    let random = random()?;
     let mut generated = None;
-    let generate = |signature: &Signature| {
-        let secret = match signature {
-            Signature::Standard => Secret::new(Key::standard_text(&random)),
-            Signature::None | Signature::Hex { .. } | Signature::Sha256 { .. } => {
-                Secret::new(hex::encode(random))
-            }
-        };
-        generated.insert(secret).clone()
-    };
+    let generate = |signature: &Signature| generated.insert(new_secret(signature, &random)).clone();
     let endpoint = patch.create(tenant, api.clock.now(), api.policy, generate)?;
     check(&api, &endpoint).await?;
     match api.store.add_endpoint(&endpoint).await? {
@@ -55,16 +50,88 @@ pub async fn create(
     }
 }
 
+fn random() -> Result<[u8; 32], Problem> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|_| Problem::unavailable("no randomness"))?;
+    Ok(random)
+}
+
+fn new_secret(signature: &Signature, random: &[u8; 32]) -> Secret {
+    match signature {
+        Signature::Standard => Secret::new(Key::standard_text(random)),
+        Signature::None | Signature::Hex { .. } | Signature::Sha256 { .. } => {
+            Secret::new(hex::encode(random))
+        }
+    }
+}
+
+/// `POST /v1/tenants/{tenant}/endpoints/{endpoint}/rotate-secret`: a generated secret is in this
+/// answer and in no later one.
+pub async fn rotate_secret(
+    State(api): State<Arc<Api>>,
+    Names((tenant, id)): Names<(TenantId, EndpointId)>,
+    Json(rotation): Json<Rotation>,
+) -> Result<Answer<EndpointView>, Problem> {
+    let random = random()?;
+    let mut generated = None;
+    let generate = |signature: &Signature| generated.insert(new_secret(signature, &random)).clone();
+    let endpoint = find(&api, &tenant, &id).await?;
+    let rotated = rotation.apply(endpoint, api.clock.now(), generate)?;
+    check_secret(&rotated)?;
+    match api.store.replace_endpoint(&rotated).await? {
+        Written::Yes => {
+            let Answer(view) = view(&api, rotated).await?;
+            Ok(Answer(view.with_secret(generated.as_ref())))
+        }
+        // Tried again, it would be rotated twice: whose secret is it now?
+        Written::Conflict => Err(changed_meanwhile()),
+        Written::Missing | Written::Full => Err(missing(&id)),
+    }
+}
+
+fn changed_meanwhile() -> Problem {
+    let detail = "others change this endpoint at the same time: try again";
+    Problem::new(StatusCode::CONFLICT, detail)
+}
+
+/// `POST /v1/tenants/{tenant}/endpoints/{endpoint}/test`: sends a `webhook.test` now, and answers
+/// with the attempt. Nothing follows from it, and nothing is counted.
+pub async fn test(
+    State(api): State<Arc<Api>>,
+    Names((tenant, id)): Names<(TenantId, EndpointId)>,
+) -> Result<Answer<Value>, Problem> {
+    let endpoint = find(&api, &tenant, &id).await?;
+    let now = api.clock.now();
+    let draft = Draft {
+        tenant,
+        event_type: TEST_TYPE.parse().map_err(Problem::unprocessable)?,
+        project: endpoint.project.clone(),
+        timestamp: Some(now),
+        idempotency_key: None,
+        trace: None,
+        data: Arc::from(
+            RawValue::from_string(TEST_DATA.to_owned()).map_err(Problem::unprocessable)?,
+        ),
+    };
+    let event = draft.accept(EventId::generate(now), now);
+    Ok(Answer(attempt(&api.prober.test(&endpoint, &event).await)))
+}
+
 /// What only this layer can check: the secret's form, and whether anybody answers.
 async fn check(api: &Api, endpoint: &Endpoint) -> Result<(), Problem> {
-    if let (Some(secret), Signature::Standard) = (&endpoint.secret, &endpoint.settings.signature) {
-        Key::standard(secret.expose()).map_err(Problem::unprocessable)?;
-    }
+    check_secret(endpoint)?;
     // One that is switched off may be gone, or that is why.
     if endpoint.settings.check_reachable && endpoint.active {
         let unreachable =
             |why| Problem::unprocessable(format!("the endpoint is not reachable: {why}"));
         api.prober.probe(endpoint).await.map_err(unreachable)?;
+    }
+    Ok(())
+}
+
+fn check_secret(endpoint: &Endpoint) -> Result<(), Problem> {
+    if let (Some(secret), Signature::Standard) = (&endpoint.secret, &endpoint.settings.signature) {
+        Key::standard(secret.expose()).map_err(Problem::unprocessable)?;
     }
     Ok(())
 }
@@ -137,8 +204,7 @@ pub async fn change(
             Written::Missing | Written::Full => return Err(missing(&id)),
         }
     }
-    let detail = "others change this endpoint at the same time: try again";
-    Err(Problem::new(StatusCode::CONFLICT, detail))
+    Err(changed_meanwhile())
 }
 
 /// `DELETE /v1/tenants/{tenant}/endpoints/{endpoint}`

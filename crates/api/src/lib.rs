@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use hookfleet_domain::{Clock, Endpoint, EndpointPolicy, Secret, limits};
+use hookfleet_domain::{AttemptRecord, Clock, Endpoint, EndpointPolicy, Event, Secret, limits};
 use hookfleet_producer::Producer;
 use hookfleet_queue::Queue;
 use hookfleet_store::Store;
@@ -43,7 +43,7 @@ pub struct Api {
     pub store: Arc<dyn Store>,
     /// The door for events.
     pub producer: Producer,
-    /// Tries out whether an endpoint can be reached.
+    /// Tries endpoints out.
     pub prober: Arc<dyn Prober>,
     /// The present.
     pub clock: Arc<dyn Clock>,
@@ -55,11 +55,14 @@ pub struct Api {
     pub metrics: ApiMetrics,
 }
 
-/// Tries out whether an endpoint can be reached, before it is saved.
+/// Tries endpoints out, for callers who wait for the result.
 #[async_trait]
 pub trait Prober: Send + Sync {
-    /// Any HTTP answer will do; else why there was none.
+    /// Can it be reached? Any HTTP answer will do; else why there was none.
     async fn probe(&self, endpoint: &Endpoint) -> Result<(), String>;
+
+    /// Sends it an event once.
+    async fn test(&self, endpoint: &Endpoint, event: &Event) -> AttemptRecord;
 }
 
 /// Room for an event's other members, beside its data.
@@ -91,7 +94,9 @@ pub fn router(api: Api) -> Router {
             "/endpoints/{endpoint}",
             get(endpoints::show).patch(endpoints::change).delete(endpoints::delete),
         )
-        .route("/endpoints/{endpoint}/attempts", get(attempts::list));
+        .route("/endpoints/{endpoint}/attempts", get(attempts::list))
+        .route("/endpoints/{endpoint}/test", post(endpoints::test))
+        .route("/endpoints/{endpoint}/rotate-secret", post(endpoints::rotate_secret));
     let v1 = Router::new()
         .nest("/tenants/{tenant}", tenant)
         .route("/dead-letters", get(dead_letters::list))

@@ -137,6 +137,24 @@ pub enum EndpointCommand {
         tenant: TenantArg,
         id: String,
     },
+    /// Send a signed webhook.test now, and show what it met.
+    Test {
+        #[command(flatten)]
+        tenant: TenantArg,
+        id: String,
+    },
+    /// Replace an endpoint's signing secret. A generated one is shown once.
+    RotateSecret {
+        #[command(flatten)]
+        tenant: TenantArg,
+        id: String,
+        /// The new secret; else one is generated.
+        #[arg(long, env = "HOOKFLEET_ENDPOINT_SECRET", hide_env_values = true)]
+        secret: Option<Hidden>,
+        /// How long the old one goes on being used, too, where there is room for both.
+        #[arg(long, default_value = "24h")]
+        grace: String,
+    },
     /// Show an endpoint's attempts, newest first.
     Attempts {
         #[command(flatten)]

@@ -1,10 +1,12 @@
 //! Registered URLs and their settings.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Auth, EndpointId, EndpointUrl, Event, Profile, ProjectId, Secret, Settings, Subscription,
-    TenantId, Timestamp,
+    Auth, EndpointId, EndpointUrl, Event, Profile, ProjectId, Secret, Settings, Signature,
+    Subscription, TenantId, Timestamp,
 };
 
 /// A registered URL with its settings.
@@ -84,6 +86,22 @@ impl Endpoint {
             && (self.project.is_none() || self.project == event.project)
             && (self.events.is_empty()
                 || self.events.iter().any(|wanted| wanted.matches(&event.event_type)))
+    }
+
+    /// The endpoint with a new secret. Where a request has room for two signatures (Standard
+    /// Webhooks), those of the old one go along for `grace`; elsewhere it is over at once.
+    #[must_use]
+    pub fn rotated(self, secret: Secret, grace: Duration, now: Timestamp) -> Self {
+        let until = now.after(grace);
+        let both = self.settings.signature == Signature::Standard && until > now;
+        let retired = self.secret.filter(|_| both);
+        Self {
+            retired_secret: retired.map(|secret| RetiredSecret { secret, until }),
+            secret: Some(secret),
+            revision: self.revision + 1,
+            updated_at: now,
+            ..self
+        }
     }
 
     /// The secrets to sign with at `now`, newest first.

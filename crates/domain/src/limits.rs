@@ -34,6 +34,8 @@ pub const SUBSCRIPTIONS_MAX: usize = 100;
 pub const NAME_CHARS_MAX: usize = 200;
 /// Length of a secret or an authentication token, in bytes.
 pub const SECRET_BYTES_MAX: usize = 512;
+/// How long a secret that was replaced may go on being used.
+pub const GRACE_MAX: Duration = Duration::from_hours(30 * 24);
 /// Response bytes read from an endpoint; past that the connection is dropped.
 pub const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 /// Response bytes kept with an attempt.

@@ -49,7 +49,7 @@ pub struct EndpointPatch {
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
-struct DurationText(#[serde(with = "crate::duration::text")] Duration);
+pub(crate) struct DurationText(#[serde(with = "crate::duration::text")] pub Duration);
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,7 +72,9 @@ impl std::fmt::Debug for AuthPatch {
     }
 }
 
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+pub(crate) fn secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Secret>, D::Error> {
     String::deserialize(deserializer).map(|text| Some(Secret::new(text)))
 }
 
@@ -112,7 +114,7 @@ pub enum InvalidEndpoint {
     },
 }
 
-fn invalid(field: &'static str, why: impl Into<String>) -> InvalidEndpoint {
+pub(crate) fn invalid(field: &'static str, why: impl Into<String>) -> InvalidEndpoint {
     InvalidEndpoint::Field { field, why: why.into() }
 }
 
@@ -242,7 +244,7 @@ impl AuthPatch {
 }
 
 /// Secrets and tokens travel in headers: visible ASCII only.
-fn checked_secret(field: &'static str, text: &str) -> Result<Secret, InvalidEndpoint> {
+pub(crate) fn checked_secret(field: &'static str, text: &str) -> Result<Secret, InvalidEndpoint> {
     let lengths = 1..=limits::SECRET_BYTES_MAX;
     if lengths.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(Secret::new(text));

@@ -1,8 +1,6 @@
 //! One delivery: lane, gate, request, send, judge.
 
-use hookfleet_domain::{
-    AttemptRecord, AttemptSummary, DeadLetterReason, Delay, Delivery, Timestamp, judge, limits,
-};
+use hookfleet_domain::{DeadLetterReason, Delay, Delivery, Timestamp, judge, limits};
 use hookfleet_queue::Outgoing;
 use hookfleet_store::{Entry, Passage};
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,7 +9,7 @@ use tracing::Instrument;
 use crate::Worker;
 use crate::endpoints::Target;
 use crate::hold::GiveBack;
-use crate::send::Exchange;
+use crate::send::Attempted;
 
 impl Worker {
     /// Makes the attempt that is due, unless the gate says otherwise, and settles what follows from
@@ -97,26 +95,10 @@ impl Worker {
     async fn attempt(&self, delivery: Delivery, target: &Target) -> Result<(), GiveBack> {
         let _under_way = self.metrics.attempt_begins();
         let at = self.clock.now();
-        let begun = tokio::time::Instant::now();
-        let exchange = self.sender.send(target, &delivery.event, at).await;
-        let took = begun.elapsed();
-        self.metrics.attempt_ended(&exchange.outcome, took);
-        let Exchange { outcome, response_body } = exchange;
-        let summary = AttemptSummary {
-            attempt: delivery.attempt,
-            at,
-            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            http_status: outcome.http_status(),
-            error: outcome.error(),
-        };
+        let made = self.sender.attempt(target, &delivery.event, (delivery.attempt, at)).await;
+        let Attempted { outcome, took, record } = made;
+        self.metrics.attempt_ended(&outcome, took);
         let verdict = judge(&outcome, delivery.attempt, &target.endpoint.settings.retry);
-        let record = AttemptRecord {
-            event_id: delivery.event.id.clone(),
-            event_type: delivery.event.event_type.clone(),
-            success: outcome.is_success(),
-            summary,
-            response_body,
-        };
         self.settle(delivery, record, verdict).await
     }
 }

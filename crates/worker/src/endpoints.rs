@@ -35,12 +35,18 @@ pub struct Targets {
     by_id: HashMap<EndpointId, usize>,
 }
 
+impl Target {
+    /// The endpoint with its keys.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { signer: Signer::new(&endpoint), endpoint }
+    }
+}
+
 impl Targets {
     fn new(endpoints: Vec<Endpoint>) -> Self {
         let ids = endpoints.iter().enumerate().map(|(n, endpoint)| (endpoint.id.clone(), n));
         let by_id = ids.collect();
-        let ready = |endpoint: Endpoint| Target { signer: Signer::new(&endpoint), endpoint };
-        Self { by_id, all: endpoints.into_iter().map(ready).collect() }
+        Self { by_id, all: endpoints.into_iter().map(Target::new).collect() }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Target> {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hookfleet_domain::{
-    Clock, Endpoint, Event, Outcome, Signature, Timestamp, limits, retry_after,
+    AttemptNumber, AttemptRecord, AttemptSummary, Clock, Endpoint, Event, Outcome, Signature,
+    Timestamp, limits, retry_after,
 };
 use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
@@ -33,13 +34,23 @@ pub struct Sender {
 #[error("the HTTP client could not be built")]
 pub struct ClientError(#[from] reqwest::Error);
 
-/// What an attempt met.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Exchange {
+/// One attempt, made and measured.
+#[derive(Debug)]
+pub struct Attempted {
     /// What it met.
     pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+    /// What is kept of it.
+    pub record: AttemptRecord,
+}
+
+/// What an exchange met.
+#[derive(Debug, PartialEq, Eq)]
+struct Exchange {
+    outcome: Outcome,
     /// The beginning of the answer's body, as text.
-    pub response_body: Option<String>,
+    response_body: Option<String>,
 }
 
 impl Sender {
@@ -51,8 +62,46 @@ impl Sender {
         Ok(Self { plain, title_case, policy })
     }
 
-    /// Makes one attempt, at `now`.
-    pub(crate) async fn send(&self, target: &Target, event: &Event, now: Timestamp) -> Exchange {
+    /// Makes one attempt, and measures it.
+    pub(crate) async fn attempt(
+        &self,
+        target: &Target,
+        event: &Event,
+        (attempt, at): (AttemptNumber, Timestamp),
+    ) -> Attempted {
+        let begun = tokio::time::Instant::now();
+        let Exchange { outcome, response_body } = self.send(target, event, at).await;
+        let took = begun.elapsed();
+        let summary = AttemptSummary {
+            attempt,
+            at,
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            http_status: outcome.http_status(),
+            error: outcome.error(),
+        };
+        let record = AttemptRecord {
+            event_id: event.id.clone(),
+            event_type: event.event_type.clone(),
+            success: outcome.is_success(),
+            summary,
+            response_body,
+        };
+        Attempted { outcome, took, record }
+    }
+
+    /// Sends an event to an endpoint once, now, for somebody who waits for the result. Nothing
+    /// follows from it: no retry, no dead letter, no count.
+    pub async fn test(
+        &self,
+        endpoint: &Endpoint,
+        event: &Event,
+        clock: &dyn Clock,
+    ) -> AttemptRecord {
+        let target = Target::new(endpoint.clone());
+        self.attempt(&target, event, (AttemptNumber::FIRST, clock.now())).await.record
+    }
+
+    async fn send(&self, target: &Target, event: &Event, now: Timestamp) -> Exchange {
         let settings = &target.endpoint.settings;
         if let Err(error) = self.policy.check_literal(&target.endpoint.url) {
             return Outcome::Forbidden(error.to_string()).into();

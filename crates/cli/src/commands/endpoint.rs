@@ -40,6 +40,23 @@ pub async fn run(arguments: EndpointArgs) -> Result<(), Failure> {
             client.delete(&format!("{}/{id}", of(&tenant.tenant))).await?;
             output::answer(client.output, &json!({"id": id, "deleted": true}))
         }
+        EndpointCommand::Test { tenant, id } => {
+            let path = format!("{}/{id}/test", of(&tenant.tenant));
+            let attempt = client.send(Method::POST, &path, &json!({})).await?;
+            output::answer(client.output, &attempt)?;
+            match attempt.get("status").and_then(Value::as_str) {
+                Some("success") => Ok(()),
+                _ => Err(Failure::failed("the endpoint did not take it")),
+            }
+        }
+        EndpointCommand::RotateSecret { tenant, id, secret, grace } => {
+            let path = format!("{}/{id}/rotate-secret", of(&tenant.tenant));
+            let mut body = json!({"grace": grace});
+            if let (Some(fields), Some(secret)) = (body.as_object_mut(), secret) {
+                fields.insert("secret".to_owned(), secret.0.expose().into());
+            }
+            output::answer(client.output, &client.send(Method::POST, &path, &body).await?)
+        }
         EndpointCommand::Attempts { tenant, id, limit } => {
             let path = format!("{}/{id}/attempts", of(&tenant.tenant));
             let list = client.get(&path, &[("limit", limit.to_string())]).await?;

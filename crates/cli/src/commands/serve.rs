@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hookfleet_api::{Api, ApiMetrics, Prober, QueueAndStore};
-use hookfleet_domain::{Clock, Endpoint, Secret};
+use hookfleet_domain::{AttemptRecord, Clock, Endpoint, Event, Secret};
 use hookfleet_worker::Sender;
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -141,5 +141,9 @@ struct SendingProber {
 impl Prober for SendingProber {
     async fn probe(&self, endpoint: &Endpoint) -> Result<(), String> {
         self.sender.probe(endpoint, self.clock.as_ref()).await
+    }
+
+    async fn test(&self, endpoint: &Endpoint, event: &Event) -> AttemptRecord {
+        self.sender.test(endpoint, event, self.clock.as_ref()).await
     }
 }
