@@ -37,6 +37,7 @@ mod retries;
 mod secrets;
 mod telemetry;
 mod tidy;
+mod tokens;
 mod transfer;
 
 /// The binary under test.

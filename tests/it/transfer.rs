@@ -20,11 +20,14 @@ async fn endpoints_and_dead_letters_move_to_a_fleet() {
     let endpoint = text(&small.client.endpoint(&fields).await, "id");
     let id = small.client.event(&json!({"n": 1})).await;
     small.client.dead_letters(1).await;
+    let (_, token) = small.client.post("/v1/tenants/acme/tokens", &json!({})).await;
+    let token = text(&token, "token");
 
     let file = folder.path().join("export.ndjson");
     let (code, exported, errors) = small.run(&["export"]).await;
     assert_eq!(code, 0, "{errors}");
     assert!(!exported.contains(&secret[6..]), "secrets stay sealed");
+    assert!(!exported.contains(&token), "of tokens there is only a digest");
     std::fs::write(&file, &exported).unwrap();
 
     let large = Fleet::started(BINARY, 1).await;
@@ -36,13 +39,15 @@ async fn endpoints_and_dead_letters_move_to_a_fleet() {
     large.client.dead_letters(0).await;
 
     for expected in [
-        json!({"endpoints": 1, "dead_letters": 1, "left_alone": 0}),
-        json!({"endpoints": 0, "dead_letters": 0, "left_alone": 2}),
+        json!({"endpoints": 1, "tokens": 1, "dead_letters": 1, "left_alone": 0}),
+        json!({"endpoints": 0, "tokens": 0, "dead_letters": 0, "left_alone": 3}),
     ] {
         let (code, counts, errors) = large.run(&import).await;
         assert_eq!(code, 0, "{errors}");
         assert_eq!(serde_json::from_str::<Value>(&counts).unwrap(), expected);
     }
+    let list = ["endpoint", "list", "--tenant", "acme", "--token", &token];
+    assert_eq!(large.run(&list).await.0, 0, "the token is known here, too");
     let path = format!("/v1/tenants/acme/endpoints/{endpoint}");
     let works = json!({"url": format!("{}/works", receiver.url)});
     eventually("the worker heard of the endpoint", SOON, || async {

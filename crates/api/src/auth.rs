@@ -1,51 +1,121 @@
-//! Who is calling.
+//! Who is calling, and what that caller may reach.
+//!
+//! Both are decided here, before any handler: a route that nobody thought of is closed to tenants. What
+//! belongs to several tenants (dead letters, jobs) is narrowed down by its handlers with
+//! [`Caller::tenant`].
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use hookfleet_domain::Secret;
+use hookfleet_domain::{Access, ApiToken, DeadLetterFilter, TenantId};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 
 use crate::Api;
 use crate::problem::Problem;
 
 /// Whoever showed a token that is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// Reaches everything.
     Admin,
+    /// Reaches one tenant.
+    Token(Arc<ApiToken>),
 }
 
 impl Caller {
     /// The name that is kept with what was asked for.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> String {
         match self {
-            Self::Admin => "admin",
+            Self::Admin => "admin".to_owned(),
+            Self::Token(token) => format!("token {}", token.id),
+        }
+    }
+
+    /// The only tenant that this caller reaches; none: it reaches all.
+    pub fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::Admin => None,
+            Self::Token(token) => Some(&token.tenant),
+        }
+    }
+
+    /// The filter, narrowed down to what this caller reaches.
+    pub fn narrow(&self, filter: DeadLetterFilter) -> Result<DeadLetterFilter, Problem> {
+        match (self.tenant(), &filter.tenant) {
+            (Some(own), Some(asked)) if own != asked => Err(forbidden("this token is another's")),
+            (Some(own), _) => Ok(DeadLetterFilter { tenant: Some(own.clone()), ..filter }),
+            (None, _) => Ok(filter),
+        }
+    }
+
+    fn may(&self, method: &Method, path: &str) -> Result<(), Problem> {
+        let Self::Token(token) = self else {
+            return Ok(());
+        };
+        if token.access == Access::Read && method != Method::GET && method != Method::HEAD {
+            return Err(forbidden("this token may only read"));
+        }
+        let words: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
+        match words.as_slice() {
+            ["tenants", tenant, ..] if *tenant == token.tenant.as_str() => Ok(()),
+            ["dead-letters", "reindex"] => Err(forbidden("reindexing is the operator's")),
+            ["dead-letters" | "jobs", ..] => Ok(()),
+            _ => Err(forbidden("this token is another's")),
         }
     }
 }
 
-/// Lets a request through if its token is known, and tells the handlers whose it is.
+fn forbidden(detail: &str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, detail)
+}
+
+/// Lets a request through if its token is known and reaches that far, and tells the handlers whose
+/// it is.
 pub async fn authenticate(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let mut request = request;
     let header = request.headers().get(header::AUTHORIZATION);
-    let header = header.and_then(|value| value.to_str().ok());
-    let Some(caller) = header.and_then(|header| caller(&api.admin_token, header)) else {
-        let detail = "expected the header `Authorization: Bearer TOKEN` with a valid token";
-        return Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
+    let header = header.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let caller = match caller(&api, &header).await {
+        Ok(Some(caller)) => caller,
+        Ok(None) => {
+            let detail = "expected the header `Authorization: Bearer TOKEN` with a valid token";
+            return Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
+        }
+        Err(problem) => return problem.into_response(),
     };
+    if let Err(problem) = caller.may(request.method(), request.uri().path()) {
+        return problem.into_response();
+    }
     request.extensions_mut().insert(caller);
     next.run(request).await
 }
 
-fn caller(admin: &Secret, header: &str) -> Option<Caller> {
+async fn caller(api: &Api, header: &str) -> Result<Option<Caller>, Problem> {
+    let Some(token) = bearer(header) else {
+        return Ok(None);
+    };
+    if same(api.admin_token.expose(), token) {
+        return Ok(Some(Caller::Admin));
+    }
+    Ok(api.tokens.find(api, &digest(token)).await?.map(Caller::Token))
+}
+
+fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
-    let known = scheme.eq_ignore_ascii_case("bearer") && same(admin.expose(), token.trim());
-    known.then_some(Caller::Admin)
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// What is stored of a token.
+pub fn digest(token: &str) -> String {
+    hex::encode(Sha256::digest(token))
 }
 
 /// Digests have one length: the comparison tells nothing, not even how long the token is.
@@ -54,17 +124,112 @@ fn same(expected: &str, given: &str) -> bool {
     expected.as_slice().ct_eq(given.as_slice()).into()
 }
 
+/// A token that was revoked is known for so long yet.
+const TIME_TO_LIVE: Duration = Duration::from_secs(1);
+/// Tokens that are kept, known or not; past that, all are forgotten.
+const TOKENS_MAX: usize = 10_000;
+/// How often it is written down that a token is used.
+const USE_TOLD_EVERY: Duration = Duration::from_mins(1);
+
+/// Tokens that were shown lately, by their digests.
+#[derive(Default)]
+pub struct TokenCache(Mutex<HashMap<String, Shown>>);
+
+#[derive(Clone)]
+struct Shown {
+    token: Option<Arc<ApiToken>>,
+    looked_up: Instant,
+    use_told: Option<Instant>,
+}
+
+impl TokenCache {
+    async fn find(&self, api: &Api, digest: &str) -> Result<Option<Arc<ApiToken>>, Problem> {
+        let before = self.lock().get(digest).cloned();
+        if let Some(shown) = &before
+            && shown.looked_up.elapsed() < TIME_TO_LIVE
+        {
+            return Ok(shown.token.clone());
+        }
+        let token = api.store.token(digest).await?.map(Arc::new);
+        let mut use_told = before.and_then(|shown| shown.use_told);
+        if let Some(token) = &token
+            && use_told.is_none_or(|told| told.elapsed() > USE_TOLD_EVERY)
+        {
+            api.store.token_used(token, api.clock.now()).await?;
+            use_told = Some(Instant::now());
+        }
+        let mut tokens = self.lock();
+        if tokens.len() >= TOKENS_MAX {
+            tokens.clear();
+        }
+        let shown = Shown { token: token.clone(), looked_up: Instant::now(), use_told };
+        tokens.insert(digest.to_owned(), shown);
+        Ok(token)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Shown>> {
+        // The map is whole after any panic: each change to it is one call.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use hookfleet_domain::Timestamp;
+
     use super::*;
 
     #[test]
-    fn only_the_token() {
-        let check = |header: &str| caller(&Secret::new("hush"), header);
-        assert_eq!(check("Bearer hush"), Some(Caller::Admin));
-        assert_eq!(check("bearer hush"), Some(Caller::Admin));
-        for bad in ["Bearer", "Bearer ", "Bearer hus", "Bearer hushh", "Basic hush", "hush", ""] {
-            assert_eq!(check(bad), None, "{bad:?}");
+    fn only_a_bearer() {
+        assert_eq!(bearer("Bearer hush"), Some("hush"));
+        assert_eq!(bearer("bearer  hush "), Some("hush"));
+        for bad in ["Bearer", "Bearer ", "Basic hush", "hush", ""] {
+            assert_eq!(bearer(bad), None, "{bad:?}");
         }
+        assert!(same("hush", "hush"));
+        assert!(!same("hush", "hus") && !same("hush", ""));
+    }
+
+    fn token(access: Access) -> Caller {
+        Caller::Token(Arc::new(ApiToken {
+            id: "tok_1".parse().unwrap(),
+            tenant: "acme".parse().unwrap(),
+            name: None,
+            access,
+            created_at: Timestamp::from_unix_ms(0),
+            digest: String::new(),
+        }))
+    }
+
+    #[track_caller]
+    fn check(caller: &Caller, method: &Method, path: &str, expected: bool) {
+        assert_eq!(caller.may(method, path).is_ok(), expected, "{caller:?} {method} {path}");
+    }
+
+    #[test]
+    fn a_token_reaches_its_tenant_alone() {
+        let own = token(Access::Full);
+        check(&own, &Method::POST, "/v1/tenants/acme/events", true);
+        check(&own, &Method::POST, "/v1/tenants/acm/events", false);
+        check(&own, &Method::GET, "/v1/tenants/acme2/endpoints/x", false);
+        check(&own, &Method::GET, "/v1/dead-letters/x", true);
+        check(&own, &Method::POST, "/v1/dead-letters/reindex", false);
+        check(&own, &Method::GET, "/v1/jobs/x", true);
+        check(&own, &Method::GET, "/v1/something/new", false);
+        check(&Caller::Admin, &Method::DELETE, "/v1/something/new", true);
+        let reader = token(Access::Read);
+        check(&reader, &Method::GET, "/v1/tenants/acme/events/x", true);
+        check(&reader, &Method::POST, "/v1/tenants/acme/events", false);
+        check(&reader, &Method::POST, "/v1/dead-letters/replay", false);
+    }
+
+    #[test]
+    fn a_filter_is_narrowed_down() {
+        let all = DeadLetterFilter::default;
+        let own = token(Access::Full).narrow(all()).unwrap();
+        assert_eq!(own.tenant, Some("acme".parse().unwrap()));
+        assert_eq!(Caller::Admin.narrow(all()).unwrap(), all());
+        let other = DeadLetterFilter { tenant: Some("other".parse().unwrap()), ..all() };
+        assert!(token(Access::Full).narrow(other).is_err());
     }
 }

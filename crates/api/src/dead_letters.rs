@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Answer};
 use hookfleet_domain::{
-    DeadLetterFilter, DeadLetterId, DeadLetterReason, EndpointId, EventType, JobId, Rate, TenantId,
-    Timestamp,
+    DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterReason, EndpointId, EventType, JobId,
+    Rate, TenantId, Timestamp,
 };
 use hookfleet_store::{Job, JobKind, JobState};
 use serde::Deserialize;
@@ -37,6 +37,7 @@ pub struct ListQuery {
 /// `GET /v1/dead-letters`
 pub async fn list(
     State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
     Fields(query): Fields<ListQuery>,
 ) -> Result<Answer<Value>, Problem> {
     let filter = DeadLetterFilter {
@@ -48,6 +49,7 @@ pub async fn list(
         until: query.until,
         ids: Vec::new(),
     };
+    let filter = caller.narrow(filter)?;
     let page = api.store.dead_letters(&filter, &page(query.limit, query.cursor)).await?;
     let items: Vec<Summary> = page.items.iter().map(Summary::new).collect();
     Ok(Answer(json!({"items": items, "next_cursor": page.next_cursor})))
@@ -56,10 +58,14 @@ pub async fn list(
 /// `GET /v1/dead-letters/{letter}`: with its payload.
 pub async fn show(
     State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
     Names(id): Names<DeadLetterId>,
 ) -> Result<Response, Problem> {
     let missing = || Problem::not_found(format!("there is no dead letter {id}"));
-    let letter = api.store.dead_letter(&id).await?.ok_or_else(missing)?;
+    let letter = api.store.dead_letter(&id).await?;
+    let reached =
+        |letter: &DeadLetter| caller.tenant().is_none_or(|own| letter.tenant() == Some(own));
+    let letter = letter.filter(reached).ok_or_else(missing)?;
     Ok(Answer(LetterView::new(&letter)).into_response())
 }
 
@@ -90,10 +96,10 @@ pub async fn replay(
     Extension(caller): Extension<Caller>,
     Json(request): Json<PassRequest>,
 ) -> Result<Asked, Problem> {
-    let filter = request.filter()?;
+    let filter = caller.narrow(request.filter()?)?;
     let PassRequest { rate, dry_run, .. } = request;
     let matched = api.store.count_dead_letters(&filter).await?;
-    ask(&api, caller, JobKind::Replay { filter, rate }, Counted { matched, dry_run }).await
+    ask(&api, &caller, JobKind::Replay { filter, rate }, Counted { matched, dry_run }).await
 }
 
 /// `POST /v1/dead-letters/discard`
@@ -102,10 +108,10 @@ pub async fn discard(
     Extension(caller): Extension<Caller>,
     Json(request): Json<PassRequest>,
 ) -> Result<Asked, Problem> {
-    let filter = request.filter()?;
+    let filter = caller.narrow(request.filter()?)?;
     let dry_run = request.dry_run;
     let matched = api.store.count_dead_letters(&filter).await?;
-    ask(&api, caller, JobKind::Discard { filter }, Counted { matched, dry_run }).await
+    ask(&api, &caller, JobKind::Discard { filter }, Counted { matched, dry_run }).await
 }
 
 /// `POST /v1/dead-letters/reindex`
@@ -114,7 +120,7 @@ pub async fn reindex(
     Extension(caller): Extension<Caller>,
 ) -> Result<Asked, Problem> {
     let matched = api.store.count_dead_letters(&DeadLetterFilter::default()).await?;
-    ask(&api, caller, JobKind::Reindex, Counted { matched, dry_run: false }).await
+    ask(&api, &caller, JobKind::Reindex, Counted { matched, dry_run: false }).await
 }
 
 struct Counted {
@@ -124,7 +130,7 @@ struct Counted {
 
 async fn ask(
     api: &Api,
-    caller: Caller,
+    caller: &Caller,
     kind: JobKind,
     Counted { matched, dry_run }: Counted,
 ) -> Result<Asked, Problem> {
@@ -134,7 +140,8 @@ async fn ask(
         kind,
         // A dry run has been done by counting.
         state: if dry_run { JobState::Done } else { JobState::Queued },
-        created_by: caller.name().to_owned(),
+        created_by: caller.name(),
+        tenant: caller.tenant().cloned(),
         created_at: now,
         dry_run,
         matched,

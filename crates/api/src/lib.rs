@@ -16,12 +16,13 @@ mod health;
 mod jobs;
 mod metrics;
 mod problem;
+mod tokens;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use hookfleet_domain::{AttemptRecord, Clock, Endpoint, EndpointPolicy, Event, Secret, limits};
 use hookfleet_producer::Producer;
@@ -31,6 +32,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use problem::Problem;
+
+pub use auth::TokenCache;
 
 pub use health::{QueueAndStore, Ready, health_router, ops_router};
 pub use metrics::ApiMetrics;
@@ -49,6 +52,8 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// The token that reaches everything.
     pub admin_token: Secret,
+    /// Tenants' tokens that were shown lately.
+    pub tokens: TokenCache,
     /// What the operator allows of endpoints.
     pub policy: EndpointPolicy,
     /// What is counted.
@@ -96,7 +101,9 @@ pub fn router(api: Api) -> Router {
         )
         .route("/endpoints/{endpoint}/attempts", get(attempts::list))
         .route("/endpoints/{endpoint}/test", post(endpoints::test))
-        .route("/endpoints/{endpoint}/rotate-secret", post(endpoints::rotate_secret));
+        .route("/endpoints/{endpoint}/rotate-secret", post(endpoints::rotate_secret))
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{token}", delete(tokens::revoke));
     let v1 = Router::new()
         .nest("/tenants/{tenant}", tenant)
         .route("/dead-letters", get(dead_letters::list))

@@ -15,6 +15,7 @@ mod link;
 mod scripts;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::time::Duration;
 

@@ -27,6 +27,7 @@ mod schema;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod writer;
 
 use std::path::PathBuf;

@@ -34,6 +34,8 @@ pub enum Command {
     Event(Box<EventArgs>),
     /// Look at dead letters, replay them, discard them.
     Dead(Box<DeadArgs>),
+    /// Make, list and revoke a tenant's API tokens.
+    Token(Box<TokenArgs>),
     /// A receiver for trying things out: prints each request and checks its signature.
     Listen(ListenArgs),
     /// Write endpoints and dead letters to stdout, to be imported elsewhere under the same master
@@ -236,6 +238,40 @@ pub enum EventCommand {
     },
     /// Show an event and its deliveries.
     Show {
+        #[command(flatten)]
+        tenant: TenantArg,
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(subcommand)]
+    pub command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token. It is shown once.
+    Create {
+        #[command(flatten)]
+        tenant: TenantArg,
+        /// A name for people.
+        #[arg(long)]
+        name: Option<String>,
+        /// May it only read?
+        #[arg(long)]
+        read_only: bool,
+    },
+    /// List a tenant's tokens, and when each was last used.
+    List {
+        #[command(flatten)]
+        tenant: TenantArg,
+    },
+    /// Revoke a token: within a second it is known nowhere.
+    Revoke {
         #[command(flatten)]
         tenant: TenantArg,
         id: String,

@@ -7,4 +7,5 @@ pub mod endpoint;
 pub mod event;
 pub mod listen;
 pub mod serve;
+pub mod token;
 pub mod transfer;

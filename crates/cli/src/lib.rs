@@ -69,6 +69,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Listen(arguments) => commands::listen::run(arguments).await,
             Command::Endpoint(arguments) => commands::endpoint::run(*arguments).await,
             Command::Event(arguments) => commands::event::run(*arguments).await,
+            Command::Token(arguments) => commands::token::run(*arguments).await,
             Command::Dead(arguments) => commands::dead::run(*arguments).await,
         }
     })

@@ -133,6 +133,13 @@ name!(
     |text| is_word(text, 64)
 );
 name!(
+    /// The id of an API token, which is not the token.
+    TokenId,
+    "token id",
+    "1 to 64 letters, digits, `_` or `-`",
+    |text| is_word(text, 64)
+);
+name!(
     /// One running worker process: the owner of leases.
     WorkerId,
     "worker id",
@@ -164,6 +171,13 @@ impl JobId {
     /// A new id for a job asked for at `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(format!("job_{}", uuid_v7(now).simple()).into())
+    }
+}
+
+impl TokenId {
+    /// A new id for a token made at `now`.
+    pub fn generate(now: Timestamp) -> Self {
+        Self(format!("tok_{}", uuid_v7(now).simple()).into())
     }
 }
 

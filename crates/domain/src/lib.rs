@@ -29,6 +29,7 @@ mod rotation;
 mod secret;
 mod subscription;
 mod time;
+mod token;
 mod url;
 
 pub use dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterReason, Remains};
@@ -39,7 +40,7 @@ pub use endpoint::{DisabledReason, Endpoint, EndpointHealth, RetiredSecret};
 pub use event::{Draft, Event, InvalidData, TraceParent};
 pub use ids::{
     DeadLetterId, EndpointId, EventId, EventType, IdempotencyKey, InvalidName, JobId, ProjectId,
-    TenantId, WorkerId,
+    TenantId, TokenId, WorkerId,
 };
 pub use outcome::{Outcome, Verdict, judge, retry_after};
 pub use patch::{EndpointPatch, EndpointPolicy, InvalidEndpoint};
@@ -50,4 +51,5 @@ pub use rotation::Rotation;
 pub use secret::Secret;
 pub use subscription::Subscription;
 pub use time::{Clock, Timestamp};
+pub use token::{Access, ApiToken};
 pub use url::{EndpointUrl, InvalidUrl};

@@ -10,6 +10,8 @@ pub const BATCH_EVENTS_MAX: usize = 10_000;
 pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Endpoints of one tenant: a worker holds all of them in memory while it serves the tenant.
 pub const ENDPOINTS_PER_TENANT_MAX: usize = 10_000;
+/// API tokens of one tenant.
+pub const TOKENS_PER_TENANT_MAX: usize = 100;
 /// Retries that one schedule may hold.
 pub const RETRIES_MAX: usize = 30;
 /// Longest wait between two attempts. The delay queues reach 12 days; state is kept for 7.

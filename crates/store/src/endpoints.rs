@@ -48,7 +48,7 @@ pub trait EndpointStore: Send + Sync {
     /// Every endpoint of a tenant, in the order of their ids (which is that of their creation).
     async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError>;
 
-    /// Every tenant that has endpoints, in the order of their names. May take long: for exports.
+    /// Every tenant that has endpoints or tokens, in the order of their names. May take long: for exports.
     async fn tenants(&self) -> Result<Vec<TenantId>, StoreError>;
 
     /// Switches an endpoint off, if it is there and on; `true`: it was. Announced like any change.

@@ -1,7 +1,7 @@
 //! Work that an operator asked for: passes over the dead letters.
 
 use async_trait::async_trait;
-use hookfleet_domain::{DeadLetterFilter, JobId, Rate, Timestamp, WorkerId};
+use hookfleet_domain::{DeadLetterFilter, JobId, Rate, TenantId, Timestamp, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
@@ -18,6 +18,9 @@ pub struct Job {
     pub state: JobState,
     /// Who asked for it.
     pub created_by: String,
+    /// Whose job it is; none: the operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantId>,
     /// When.
     pub created_at: Timestamp,
     /// Only counted what would be done.

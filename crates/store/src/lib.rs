@@ -13,6 +13,7 @@ mod jobs;
 mod seal;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tokens;
 pub mod wire;
 
 use async_trait::async_trait;
@@ -27,6 +28,7 @@ pub use delivery::{
 pub use endpoints::{Change, Changes, EndpointStore, Written};
 pub use jobs::{Job, JobKind, JobState, JobStore};
 pub use seal::{InvalidMasterKey, SealError, Sealer};
+pub use tokens::TokenStore;
 
 /// Why a store did not do what it was asked for. Variants say what the caller can do.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +128,9 @@ pub trait DeadLetterStore: Send + Sync {
 
 /// All that the fleet remembers.
 #[async_trait]
-pub trait Store: EndpointStore + IntakeStore + DeliveryStore + DeadLetterStore + JobStore {
+pub trait Store:
+    EndpointStore + IntakeStore + DeliveryStore + DeadLetterStore + JobStore + TokenStore
+{
     /// Does it answer?
     async fn ping(&self) -> Result<(), StoreError>;
 }

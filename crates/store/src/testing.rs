@@ -20,6 +20,7 @@ mod intake;
 mod jobs;
 mod record;
 mod status;
+mod tokens;
 
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -41,6 +42,7 @@ pub use intake::intake;
 pub use jobs::jobs;
 pub use record::record;
 pub use status::status;
+pub use tokens::tokens;
 
 /// When the tests begin.
 const T0: Timestamp = Timestamp::from_unix_ms(1_767_225_600_000);
@@ -55,6 +57,7 @@ pub async fn contract(store: &dyn Store, prefix: &str) {
     status(store, prefix).await;
     endpoints(store, prefix).await;
     changes(store, prefix).await;
+    tokens(store, prefix).await;
     dead_letters(store, prefix).await;
     jobs(store, prefix).await;
 }

@@ -101,16 +101,18 @@ impl EndpointStore for RedisStore {
     }
 
     async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
-        let mut connection = self.connection();
-        let keys = connection.scan_match::<_, String>(keys::ALL_ENDPOINTS).await;
-        let keys = keys.map_err(|error| store_error(&error))?;
-        let keys = keys.try_collect::<Vec<String>>().await.map_err(|error| store_error(&error))?;
-        let tenant = |key: &String| {
-            let name = keys::tenant_of_endpoints(key).parse();
-            name.map_err(|error| corrupt(key, error))
-        };
         // A scan may tell of a key twice.
-        let tenants: BTreeSet<TenantId> = keys.iter().map(tenant).collect::<Result<_, _>>()?;
+        let mut tenants = BTreeSet::new();
+        for pattern in keys::OF_TENANTS {
+            let mut connection = self.connection();
+            let keys = connection.scan_match::<_, String>(pattern).await;
+            let keys = keys.map_err(|error| store_error(&error))?;
+            let keys = keys.try_collect::<Vec<String>>().await;
+            for key in keys.map_err(|error| store_error(&error))? {
+                tenants
+                    .insert(keys::tenant_of(&key).parse().map_err(|error| corrupt(&key, error))?);
+            }
+        }
         Ok(tenants.into_iter().collect())
     }
 

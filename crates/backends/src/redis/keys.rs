@@ -22,13 +22,28 @@ pub fn endpoints(tenant: &TenantId) -> String {
     format!("hf:{{t:{tenant}}}:endpoints")
 }
 
-/// Matches the keys of all tenants' endpoints.
-pub const ALL_ENDPOINTS: &str = "hf:{t:*}:endpoints";
+/// Match the keys of all tenants that have something.
+pub const OF_TENANTS: [&str; 2] = ["hf:{t:*}:endpoints", "hf:{t:*}:tokens"];
 
 /// The tenant's name in such a key.
-pub fn tenant_of_endpoints(key: &str) -> &str {
-    let name = key.strip_prefix("hf:{t:").and_then(|rest| rest.strip_suffix("}:endpoints"));
-    name.unwrap_or_default()
+pub fn tenant_of(key: &str) -> &str {
+    let name = key.strip_prefix("hf:{t:").and_then(|rest| rest.split_once('}'));
+    name.map_or("", |(name, _)| name)
+}
+
+/// A tenant's tokens, by id.
+pub fn tokens(tenant: &TenantId) -> String {
+    format!("hf:{{t:{tenant}}}:tokens")
+}
+
+/// When each of them was last used.
+pub fn tokens_used(tenant: &TenantId) -> String {
+    format!("hf:{{t:{tenant}}}:tokens:used")
+}
+
+/// Where a token is found, by its digest.
+pub fn token(digest: &str) -> String {
+    format!("hf:token:{digest}")
 }
 
 /// What an idempotency key stands for.

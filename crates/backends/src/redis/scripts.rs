@@ -46,6 +46,10 @@ script!(
     CONFIRM_KEY, "confirm_key.lua"
 );
 script!(
+    /// A new token.
+    ADD_TOKEN, "add_token.lua"
+);
+script!(
     /// A job, new or changed.
     PUT_JOB, "put_job.lua"
 );

@@ -102,6 +102,12 @@ mod contract {
     }
 
     #[tokio::test]
+    async fn tokens() {
+        let (store, prefix) = store("tokens").await;
+        testing::tokens(&store, &prefix).await;
+    }
+
+    #[tokio::test]
     async fn changes() {
         let (store, prefix) = store("changes").await;
         testing::changes(&store, &prefix).await;
@@ -159,6 +165,7 @@ async fn the_newest_ended_jobs_are_kept(store: &RedisStore, prefix: &str) {
         kind: JobKind::Reindex,
         state: JobState::Done,
         created_by: "tests".to_owned(),
+        tenant: None,
         created_at: begin.after(Duration::from_millis(n)),
         dry_run: false,
         matched: 0,

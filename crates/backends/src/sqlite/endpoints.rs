@@ -109,7 +109,9 @@ impl EndpointStore for SqliteStore {
 
     async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
         let list = |db: &Connection| {
-            let mut list = db.prepare("SELECT DISTINCT tenant FROM endpoints ORDER BY tenant")?;
+            let mut list = db.prepare(
+                "SELECT tenant FROM endpoints UNION SELECT tenant FROM tokens ORDER BY tenant",
+            )?;
             list.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()
         };
         let names = self.database.read(list).await?;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hookfleet_api::{Api, ApiMetrics, Prober, QueueAndStore};
+use hookfleet_api::{Api, ApiMetrics, Prober, QueueAndStore, TokenCache};
 use hookfleet_domain::{AttemptRecord, Clock, Endpoint, Event, Secret};
 use hookfleet_worker::Sender;
 use prometheus::Registry;
@@ -126,6 +126,7 @@ fn api_of(
         prober: Arc::new(SendingProber { sender: Arc::clone(&parts.sender), clock }),
         clock: Arc::clone(&parts.clock),
         admin_token,
+        tokens: TokenCache::default(),
         policy: config.endpoints,
         metrics: ApiMetrics::register(registry).map_err(Failure::failed)?,
     })

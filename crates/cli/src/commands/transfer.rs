@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use hookfleet_domain::{DeadLetter, DeadLetterFilter, Endpoint, limits};
+use hookfleet_domain::{ApiToken, DeadLetter, DeadLetterFilter, Endpoint, limits};
 use hookfleet_queue::{Outgoing, wire as letters};
 use hookfleet_store::{PageRequest, Sealer, Written, wire as records};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ enum Line {
     /// The first line.
     HookfleetExport(u32),
     Endpoint(Box<RawValue>),
+    Token(Box<ApiToken>),
     DeadLetter(Box<RawValue>),
 }
 
@@ -37,12 +38,16 @@ pub async fn export(settings: Settings) -> Result<(), Failure> {
     let sealer = Sealer::new(&config.master_key).map_err(Failure::usage)?;
     let store = wire::store_to_read(&config).await?;
     write(&Line::HookfleetExport(FORMAT))?;
-    let (mut endpoints, mut dead_letters) = (0_u64, 0_u64);
+    let (mut endpoints, mut tokens, mut dead_letters) = (0_u64, 0_u64, 0_u64);
     for tenant in store.tenants().await.map_err(Failure::failed)? {
         for endpoint in store.endpoints(&tenant).await.map_err(Failure::failed)? {
             let record = records::encode_endpoint(&sealer, &endpoint).map_err(Failure::failed)?;
             write(&Line::Endpoint(raw(record)?))?;
             endpoints += 1;
+        }
+        for (token, _) in store.tokens(&tenant).await.map_err(Failure::failed)? {
+            write(&Line::Token(Box::new(token)))?;
+            tokens += 1;
         }
     }
     let mut cursor = None;
@@ -59,7 +64,9 @@ pub async fn export(settings: Settings) -> Result<(), Failure> {
             break;
         }
     }
-    output::tell(&format!("exported {endpoints} endpoints and {dead_letters} dead letters"));
+    output::tell(&format!(
+        "exported {endpoints} endpoints, {tokens} tokens and {dead_letters} dead letters"
+    ));
     Ok(())
 }
 
@@ -75,6 +82,7 @@ fn raw(json: Vec<u8>) -> Result<Box<RawValue>, Failure> {
 /// What is imported.
 enum Item {
     Endpoint(Box<Endpoint>),
+    Token(Box<ApiToken>),
     DeadLetter(Box<DeadLetter>),
 }
 
@@ -82,6 +90,7 @@ enum Item {
 #[derive(Debug, Default, Serialize)]
 struct Counts {
     endpoints: u64,
+    tokens: u64,
     dead_letters: u64,
     /// They were there already.
     left_alone: u64,
@@ -120,13 +129,17 @@ async fn take(ports: &Ports, item: Item, counts: &mut Counts) -> Result<(), Fail
                 return Ok(());
             }
             let added = ports.store.add_endpoint(&endpoint).await.map_err(Failure::failed)?;
-            if added == Written::Full {
-                let tenant = &endpoint.tenant;
-                let max = limits::ENDPOINTS_PER_TENANT_MAX;
-                let full = format!("tenant {tenant} has {max} endpoints, and may not have more");
-                return Err(Failure::failed(full));
-            }
+            check_room(added, &format!("endpoints of tenant {}", endpoint.tenant))?;
             counts.endpoints += 1;
+        }
+        Item::Token(token) => {
+            if ports.store.token(&token.digest).await.map_err(Failure::failed)?.is_some() {
+                counts.left_alone += 1;
+                return Ok(());
+            }
+            let added = ports.store.add_token(&token).await.map_err(Failure::failed)?;
+            check_room(added, &format!("tokens of tenant {}", token.tenant))?;
+            counts.tokens += 1;
         }
         Item::DeadLetter(letter) => {
             let known = ports.store.dead_letter(&letter.id).await;
@@ -141,6 +154,13 @@ async fn take(ports: &Ports, item: Item, counts: &mut Counts) -> Result<(), Fail
         }
     }
     Ok(())
+}
+
+fn check_room(added: Written, what: &str) -> Result<(), Failure> {
+    match added {
+        Written::Yes | Written::Conflict | Written::Missing => Ok(()),
+        Written::Full => Err(Failure::failed(format!("there is no room for more {what}"))),
+    }
 }
 
 /// The lines of an export, read.
@@ -161,7 +181,7 @@ impl<'a> Lines<'a> {
             Some(Line::HookfleetExport(other)) => {
                 Err(lines.wrong(format!("format {other} is unknown, expected {FORMAT}")))
             }
-            Some(Line::Endpoint(_) | Line::DeadLetter(_)) | None => {
+            Some(Line::Endpoint(_) | Line::Token(_) | Line::DeadLetter(_)) | None => {
                 Err(lines.wrong("expected what `hookfleet export` writes"))
             }
         }
@@ -178,6 +198,7 @@ impl<'a> Lines<'a> {
                 let read = records::decode_endpoint(self.sealer, "endpoint", bytes);
                 Item::Endpoint(Box::new(read.map_err(|error| self.wrong(error))?))
             }
+            Line::Token(token) => Item::Token(token),
             Line::DeadLetter(letter) => {
                 let read = letters::decode_dead_letter(letter.get().as_bytes());
                 Item::DeadLetter(Box::new(read.map_err(|error| self.wrong(error))?))

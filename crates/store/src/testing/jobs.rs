@@ -27,6 +27,7 @@ fn job(scene: &Scene<'_>, name: &str, created_at: Timestamp) -> Job {
             rate: Some("50/s".parse().expect("it is a rate")),
         },
         state: JobState::Queued,
+        tenant: None,
         created_by: "tests".to_owned(),
         created_at,
         dry_run: false,

@@ -41,6 +41,16 @@ CREATE TABLE endpoints (
   PRIMARY KEY (tenant, id)
 ) WITHOUT ROWID;
 
+-- Of a token itself only its digest is known.
+CREATE TABLE tokens (
+  tenant  TEXT NOT NULL,
+  id      TEXT NOT NULL,
+  digest  TEXT NOT NULL UNIQUE,
+  record  TEXT NOT NULL,
+  used_ms INTEGER,
+  PRIMARY KEY (tenant, id)
+) WITHOUT ROWID;
+
 CREATE TABLE health (
   endpoint   TEXT PRIMARY KEY,
   failing    INTEGER NOT NULL,

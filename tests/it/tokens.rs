@@ -1,0 +1,161 @@
+//! Tokens of tenants: what they reach, and what they never touch.
+
+use e2e::client::{items, text};
+use e2e::fleet::Fleet;
+use e2e::receiver::Receiver;
+use e2e::{SOON, eventually};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+crate::on_both_backends!(
+    a_token_reaches_its_tenant_alone,
+    a_reader_changes_nothing,
+    tokens_on_the_command_line,
+);
+
+const TOKENS: &str = "/v1/tenants/acme/tokens";
+
+/// Makes a token of `acme`: its text and its id.
+async fn token(fleet: &Fleet, fields: &Value) -> (String, String) {
+    let (status, token) = fleet.client.post(TOKENS, fields).await;
+    assert_eq!(status, 201, "{token}");
+    (text(&token, "token"), text(&token, "id"))
+}
+
+/// Calls with a token: status and answer.
+async fn call(
+    fleet: &Fleet,
+    token: &str,
+    (method, path, body): (&str, &str, &str),
+) -> (u16, Value) {
+    let method: Method = method.parse().unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = http.request(method, format!("{}{path}", fleet.client.url)).bearer_auth(token);
+    let request = request.header("content-type", "application/json").body(body.to_owned());
+    fleet.client.send(request).await
+}
+
+const EVENT: &str = r#"{"type":"test.event","data":1}"#;
+
+/// `ids` are another tenant's: endpoint, event, dead letter, and the operator's job.
+async fn everything_of_another_is_refused(
+    fleet: &Fleet,
+    token: &str,
+    [endpoint, event, letter, job]: [&str; 4],
+) {
+    let other = json!({"filter": {"tenant": "other"}});
+    let of_other = |rest: &str| format!("/v1/tenants/other{rest}");
+    let ep = of_other(&format!("/endpoints/{endpoint}"));
+    for (method, path, body, expected) in [
+        ("POST", of_other("/events"), EVENT, 403),
+        ("POST", of_other("/events/batch"), EVENT, 403),
+        ("GET", of_other(&format!("/events/{event}")), "", 403),
+        ("GET", of_other("/endpoints"), "", 403),
+        ("POST", of_other("/endpoints"), "{}", 403),
+        ("GET", ep.clone(), "", 403),
+        ("PATCH", ep.clone(), "{}", 403),
+        ("DELETE", ep.clone(), "", 403),
+        ("GET", format!("{ep}/attempts"), "", 403),
+        ("POST", format!("{ep}/test"), "", 403),
+        ("POST", format!("{ep}/rotate-secret"), "{}", 403),
+        ("GET", of_other("/tokens"), "", 403),
+        ("POST", of_other("/tokens"), "{}", 403),
+        ("DELETE", of_other("/tokens/tok_1"), "", 403),
+        ("GET", "/v1/dead-letters?tenant=other".to_owned(), "", 403),
+        ("GET", format!("/v1/dead-letters/{letter}"), "", 404),
+        ("POST", "/v1/dead-letters/replay".to_owned(), &other.to_string(), 403),
+        ("POST", "/v1/dead-letters/discard".to_owned(), &other.to_string(), 403),
+        ("POST", "/v1/dead-letters/reindex".to_owned(), "", 403),
+        ("GET", format!("/v1/jobs/{job}"), "", 404),
+        // Its own endpoints, by another's id.
+        ("GET", format!("/v1/tenants/acme/endpoints/{endpoint}"), "", 404),
+        ("GET", format!("/v1/tenants/acme/events/{event}"), "", 404),
+    ] {
+        let (status, answer) = call(fleet, token, (method, &path, body)).await;
+        assert_eq!(status, expected, "{method} {path}: {answer}");
+    }
+}
+
+async fn a_token_reaches_its_tenant_alone(fleet: Fleet) {
+    let failing = Receiver::answering(500).await;
+    let fields = json!({"url": failing.url, "retry": {"schedule": []}});
+    let mut theirs = Vec::new();
+    for tenant in ["acme", "other"] {
+        let path = format!("/v1/tenants/{tenant}");
+        let (_, endpoint) = fleet.client.post(&format!("{path}/endpoints"), &fields).await;
+        let event: Value = serde_json::from_str(EVENT).unwrap();
+        let (_, event) = fleet.client.post(&format!("{path}/events"), &event).await;
+        theirs = vec![text(&endpoint, "id"), text(&event, "id")];
+    }
+    let [endpoint, event] = [&theirs[0], &theirs[1]];
+    fleet.client.dead_letters(2).await;
+    let (_, letters) = fleet.client.get("/v1/dead-letters?tenant=other").await;
+    let letter = text(&items(&letters)[0], "id");
+    let (_, job) = fleet
+        .client
+        .post(
+            "/v1/dead-letters/discard",
+            &json!({
+                "filter": {"tenant": "nobody"}
+            }),
+        )
+        .await;
+    let (token, id) = token(&fleet, &json!({"name": "publisher"})).await;
+
+    let job = text(&job, "job_id");
+    everything_of_another_is_refused(&fleet, &token, [endpoint, event, &letter, &job]).await;
+
+    let (status, _) = call(&fleet, &token, ("POST", "/v1/tenants/acme/events", EVENT)).await;
+    assert_eq!(status, 202);
+    let (_, own) = call(&fleet, &token, ("GET", "/v1/dead-letters", "")).await;
+    assert!(items(&own).iter().all(|letter| letter["tenant"] == "acme"), "{own}");
+    assert!(!items(&own).is_empty());
+    let discard = ("POST", "/v1/dead-letters/discard", r#"{"filter":{}}"#);
+    let (_, job) = call(&fleet, &token, discard).await;
+    let path = format!("/v1/jobs/{}", text(&job, "job_id"));
+    let done = eventually("the discard ends", SOON, || async {
+        let (_, job) = call(&fleet, &token, ("GET", &path, "")).await;
+        (job["state"] == "done").then_some(job)
+    })
+    .await;
+    assert_eq!(done["created_by"], format!("token {id}"));
+    let (_, left) = fleet.client.get("/v1/dead-letters?tenant=other").await;
+    assert_eq!(items(&left).len(), 1, "the other tenant's stays");
+
+    let (_, list) = fleet.client.get(TOKENS).await;
+    assert!(items(&list)[0]["last_used_at"].is_string(), "{list}");
+    assert!(!list.to_string().contains(&token), "shown once");
+    assert_eq!(fleet.client.delete(&format!("{TOKENS}/{id}")).await.0, 204);
+    eventually("the token is revoked", SOON, || async {
+        let (status, _) = call(&fleet, &token, ("GET", "/v1/tenants/acme/endpoints", "")).await;
+        (status == 401).then_some(())
+    })
+    .await;
+}
+
+async fn a_reader_changes_nothing(fleet: Fleet) {
+    let (token, _) = token(&fleet, &json!({"access": "read"})).await;
+    let (status, _) = call(&fleet, &token, ("GET", "/v1/tenants/acme/endpoints", "")).await;
+    assert_eq!(status, 200);
+    let (status, problem) = call(&fleet, &token, ("POST", "/v1/tenants/acme/events", EVENT)).await;
+    assert_eq!(status, 403, "{problem}");
+    let (status, _) = call(&fleet, &token, ("POST", TOKENS, "{}")).await;
+    assert_eq!(status, 403, "no token makes a stronger one");
+}
+
+async fn tokens_on_the_command_line(fleet: Fleet) {
+    let create = ["token", "create", "--tenant", "acme", "--name", "ci", "--output", "json"];
+    let (code, out, errors) = fleet.run(&create).await;
+    assert_eq!(code, 0, "{errors}");
+    let made: Value = serde_json::from_str(&out).unwrap();
+    let token = text(&made, "token");
+    let list = ["endpoint", "list", "--tenant", "acme", "--token", &token];
+    assert_eq!(fleet.run(&list).await.0, 0);
+    let other = ["endpoint", "list", "--tenant", "other", "--token", &token];
+    assert_eq!(fleet.run(&other).await.0, 4);
+    let revoke = ["token", "revoke", "--tenant", "acme", &text(&made, "id")];
+    assert_eq!(fleet.run(&revoke).await.0, 0);
+    assert_eq!(fleet.run(&revoke).await.0, 3);
+    let (_, out, _) = fleet.run(&["token", "list", "--tenant", "acme", "--output", "json"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["items"], json!([]));
+}
