@@ -6,6 +6,7 @@
 //! off: a confirm that is lost with its connection must become an error, so that its message is
 //! published again under the same id.
 
+mod archive;
 mod errors;
 mod inspect;
 mod leases;
@@ -23,8 +24,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hookfleet_domain::Clock;
-use hookfleet_queue::{Leases, Outgoing, Pass, Queue, QueueError, Readiness};
+use hookfleet_domain::{Clock, Timestamp};
+use hookfleet_queue::{
+    Archive as ArchiveReader, Leases, Outgoing, Pass, Queue, QueueError, Readiness,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -155,6 +158,11 @@ impl Queue for RabbitQueue {
         let link = self.link()?;
         let pass = pass::RabbitPass::begin(&link, clock, &self.tasks).await?;
         Ok(Box::new(pass))
+    }
+
+    async fn archive_since(&self, since: Timestamp) -> Result<Box<dyn ArchiveReader>, QueueError> {
+        let (link, now) = (self.link()?, self.clock.now());
+        Ok(Box::new(archive::RabbitArchive::begin(&link, since, now).await?))
     }
 
     fn readiness(&self) -> Readiness {

@@ -8,6 +8,7 @@
 //! What happens once in the process is announced in memory: a message to those who lease, a changed
 //! endpoint to those who cache.
 
+mod archive;
 mod changes;
 mod database;
 mod dead_letters;

@@ -154,6 +154,14 @@ fn uuid_v7(now: Timestamp) -> Uuid {
 }
 
 impl EventId {
+    /// When it was made, if it is one of ours.
+    pub fn made_at(&self) -> Option<Timestamp> {
+        let id = Uuid::try_parse(self.as_str()).ok()?;
+        let (seconds, nanos) = id.get_timestamp()?.to_unix();
+        let millis = seconds.checked_mul(1000)?.checked_add(u64::from(nanos / 1_000_000))?;
+        i64::try_from(millis).ok().map(Timestamp::from_unix_ms)
+    }
+
     /// A new id for an event accepted at `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(uuid_v7(now).hyphenated().to_string().into())
@@ -231,6 +239,8 @@ mod tests {
         let early = EventId::generate(Timestamp::from_unix_ms(1_000));
         let late = EventId::generate(Timestamp::from_unix_ms(2_000));
         assert!(early < late);
+        assert_eq!(late.made_at(), Some(Timestamp::from_unix_ms(2_000)));
+        assert_eq!("ev-1".parse::<EventId>().unwrap().made_at(), None);
         check::<EventId>(early.as_str(), true);
     }
 

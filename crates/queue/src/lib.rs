@@ -8,6 +8,7 @@
 //! This crate names what we need, not how a product does it; the product stands behind it in
 //! `backends`. What it does *not* do: remember what was delivered (that is the store's).
 
+mod archive;
 mod lease;
 mod pauses;
 #[cfg(feature = "testing")]
@@ -15,8 +16,11 @@ pub mod testing;
 pub mod wire;
 
 use async_trait::async_trait;
-use hookfleet_domain::{DeadLetter, Delay, Delivery, Event, IdempotencyKey, TraceParent};
+use hookfleet_domain::{
+    DeadLetter, Delay, Delivery, Event, IdempotencyKey, Timestamp, TraceParent,
+};
 
+pub use archive::{Archive, archived};
 pub use lease::{Lease, Receipt, Settle};
 pub use pauses::Pauses;
 
@@ -103,6 +107,10 @@ pub trait Queue: Send + Sync {
     /// Begins a pass over the dead letters: everything that was there when it began, once, and
     /// nothing that is put there meanwhile. One pass at a time in the whole fleet.
     async fn pass(&self) -> Result<Box<dyn Pass>, QueueError>;
+
+    /// Reads the archive from about this time on (it may begin somewhat earlier), in the order in
+    /// which events were accepted, more or less. Without an archive there is nothing in it.
+    async fn archive_since(&self, since: Timestamp) -> Result<Box<dyn Archive>, QueueError>;
 
     /// Can it be used?
     fn readiness(&self) -> Readiness;

@@ -3,6 +3,7 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::missing_panics_doc,
     reason = "these are tests: they fail by panicking"
 )]
@@ -231,4 +232,38 @@ async fn until_free(queue: &dyn Queue) -> Vec<DeadLetter> {
     }
     tokio::time::sleep(NEVER).await;
     seen(queue, true).await.into_iter().map(|(letter, _)| letter).collect()
+}
+
+/// What was published is in the archive, settled or not, and is found by its id. Takes `now`, for the
+/// archive goes by time.
+pub async fn the_archive_keeps_events(queue: &dyn Queue, now: Timestamp) {
+    let events: Vec<Event> = (0..5)
+        .map(|n| Event { id: EventId::generate(now), accepted_at: now, ..event(n) })
+        .collect();
+    for event in &events {
+        publish(queue, Outgoing::Event(event)).await;
+    }
+    let mut leases = begin(queue).await;
+    for _ in &events {
+        settle(next(&mut leases).await).await;
+    }
+    leases.close().await;
+
+    let mut archive = queue.archive_since(now).await.expect("an archive");
+    let mut ids = Vec::new();
+    while let Some(event) = archive.next().await.expect("the archive goes on") {
+        ids.push(event.id);
+    }
+    ids.retain(|id| events.iter().any(|event| event.id == *id));
+    let expected: Vec<EventId> = events.iter().map(|event| event.id.clone()).collect();
+    assert_eq!(ids, expected, "each once, in their order");
+
+    let found = crate::archived(queue, &expected[3]).await.expect("the archive is read");
+    let found = found.expect("it is there");
+    assert_eq!(wire::encode_event(&found), wire::encode_event(&events[3]));
+    assert_eq!((found.accepted_at, &found.idempotency_key), (now, &events[3].idempotency_key));
+    for unknown in [EventId::generate(now), event(9).id] {
+        let found = crate::archived(queue, &unknown).await.expect("the archive is read");
+        assert!(found.is_none(), "never published");
+    }
 }

@@ -172,7 +172,7 @@ fn redeliveries(properties: &BasicProperties, redelivered: bool) -> u32 {
 }
 
 /// What travels beside an event's body. What cannot be read there is ignored.
-fn envelope(properties: &BasicProperties, now: Timestamp) -> wire::Envelope {
+pub fn envelope(properties: &BasicProperties, now: Timestamp) -> wire::Envelope {
     let key = properties.message_id().as_ref();
     let trace = header(properties, TRACEPARENT).and_then(text);
     let accepted_at = header(properties, ACCEPTED_AT).and_then(integer);

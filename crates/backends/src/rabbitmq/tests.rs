@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hookfleet_domain::{Clock, Secret, Timestamp};
 use hookfleet_queue::testing;
 
-use super::{RabbitOptions, RabbitQueue};
+use super::{Archive, RabbitOptions, RabbitQueue};
 
 #[expect(clippy::disallowed_methods, reason = "the services script tells by the environment")]
 fn amqp_url() -> Secret {
@@ -13,11 +13,20 @@ fn amqp_url() -> Secret {
     Secret::new(url.expect("HOOKFLEET_AMQP_URL is not set: run the tests with `make test`"))
 }
 
+/// The broker's own clock says where the archive begins.
+#[expect(clippy::disallowed_methods, reason = "the archive goes by the time of day")]
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Timestamp::from_unix_ms(i64::try_from(now.unwrap().as_millis()).unwrap())
+    })
+}
+
 async fn queue(partitions: u16) -> RabbitQueue {
-    let clock: Arc<dyn Clock> = Arc::new(|| Timestamp::from_unix_ms(1_700_000_000_000));
     let (url, name) = (amqp_url(), "contract".to_owned());
-    let options = RabbitOptions { url, partitions, archive: None, name };
-    RabbitQueue::connect(options, clock).await.unwrap()
+    let archive = Archive { max_age: "1h".to_owned(), bytes_max: 100_000_000 };
+    let options = RabbitOptions { url, partitions, archive: Some(archive), name };
+    RabbitQueue::connect(options, clock()).await.unwrap()
 }
 
 /// One test for all: they share the broker's default virtual host.
@@ -29,6 +38,7 @@ async fn contract() {
         testing::what_is_not_settled_comes_again(&queue).await;
         testing::delays_are_kept(&queue).await;
         testing::passes_see_everything_once(&queue).await;
+        testing::the_archive_keeps_events(&queue, clock().now()).await;
         if partitions == 1 {
             // Prefetch counts for each partition.
             testing::leasing_is_bounded(&queue).await;

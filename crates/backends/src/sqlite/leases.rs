@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hookfleet_domain::{Clock, Timestamp};
-use hookfleet_queue::{Lease, Leases, QueueError, Receipt, Settle, wire};
+use hookfleet_queue::{Lease, Leases, Message, QueueError, Receipt, Settle, wire};
 use rusqlite::{CachedStatement, Connection, params};
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -183,16 +183,19 @@ impl SqliteLeases {
 fn read_message(held: Held, stored: Stored) -> Lease {
     let message = match held.kind {
         Kind::Delivery => wire::decode_delivery(stored.body),
-        Kind::Event => {
-            let envelope = wire::Envelope {
-                idempotency_key: stored.idempotency_key.and_then(|key| key.parse().ok()),
-                trace: stored.trace.and_then(|trace| trace.parse().ok()),
-                accepted_at: Timestamp::from_unix_ms(stored.accepted_ms),
-            };
-            wire::decode_event(stored.body, envelope)
-        }
+        Kind::Event => read_event(stored),
     };
     Lease { message, redeliveries: held.lease.n - 1, receipt: Receipt::new(held) }
+}
+
+/// An event, with what was stored beside it.
+pub fn read_event(stored: Stored) -> Message {
+    let envelope = wire::Envelope {
+        idempotency_key: stored.idempotency_key.and_then(|key| key.parse().ok()),
+        trace: stored.trace.and_then(|trace| trace.parse().ok()),
+        accepted_at: Timestamp::from_unix_ms(stored.accepted_ms),
+    };
+    wire::decode_event(stored.body, envelope)
 }
 
 #[async_trait]
@@ -314,12 +317,7 @@ type Row = (LeaseId, Stored);
 
 fn read(due: &mut CachedStatement<'_>, now: Timestamp, room: u32) -> rusqlite::Result<Vec<Row>> {
     let row = |row: &rusqlite::Row<'_>| {
-        let stored = Stored {
-            accepted_ms: row.get(2)?,
-            idempotency_key: row.get(3)?,
-            trace: row.get(4)?,
-            body: row.get(5)?,
-        };
+        let stored = Stored::read(row, 2)?;
         Ok((LeaseId { message: row.get(0)?, n: row.get::<_, u32>(1)? + 1 }, stored))
     };
     due.query_map(params![now.unix_ms(), room], row)?.collect()

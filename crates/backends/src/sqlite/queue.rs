@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use hookfleet_domain::{Clock, Event, Timestamp};
-use hookfleet_queue::{Leases, Outgoing, Pass, Queue, QueueError, RawMessage, Readiness, wire};
+use hookfleet_queue::{
+    Archive, Leases, Outgoing, Pass, Queue, QueueError, RawMessage, Readiness, wire,
+};
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
 use super::SqliteOptions;
+use super::archive::SqliteArchive;
 use super::database::Database;
 use super::leases::SqliteLeases;
 use super::pass::SqlitePass;
@@ -167,6 +170,16 @@ impl Stored {
         }
     }
 
+    /// Reads what stands in a row from this column on.
+    pub fn read(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Self> {
+        Ok(Self {
+            accepted_ms: row.get(from)?,
+            idempotency_key: row.get(from + 1)?,
+            trace: row.get(from + 2)?,
+            body: row.get(from + 3)?,
+        })
+    }
+
     fn delivery(body: Vec<u8>) -> Self {
         Self { accepted_ms: 0, idempotency_key: None, trace: None, body }
     }
@@ -200,6 +213,11 @@ impl Queue for SqliteQueue {
     async fn pass(&self) -> Result<Box<dyn Pass>, QueueError> {
         let pass = SqlitePass::begin(Arc::clone(&self.database), Arc::clone(&self.passing));
         Ok(Box::new(pass.await?))
+    }
+
+    async fn archive_since(&self, since: Timestamp) -> Result<Box<dyn Archive>, QueueError> {
+        let database = Arc::clone(&self.database);
+        Ok(Box::new(SqliteArchive::begin(database, since, self.clock.now())))
     }
 
     fn readiness(&self) -> Readiness {

@@ -1,0 +1,64 @@
+//! Reading the archive.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hookfleet_domain::{Event, Timestamp};
+use hookfleet_queue::{Archive, Message, QueueError};
+use rusqlite::{Connection, params};
+
+use super::database::Database;
+use super::leases::read_event;
+use super::queue::Stored;
+
+/// Events read at once.
+const CHUNK: u32 = 200;
+
+/// A reader that goes on from the event that it read last.
+pub struct SqliteArchive {
+    database: Arc<Database>,
+    /// Time and row of the last one.
+    seen: (i64, i64),
+    until: Timestamp,
+    chunk: VecDeque<(i64, Stored)>,
+}
+
+impl SqliteArchive {
+    pub fn begin(database: Arc<Database>, since: Timestamp, until: Timestamp) -> Self {
+        let seen = (since.unix_ms(), i64::MIN);
+        Self { database, seen, until, chunk: VecDeque::new() }
+    }
+
+    async fn read_on(&mut self) -> Result<(), QueueError> {
+        let ((seen_ms, seen_id), until_ms) = (self.seen, self.until.unix_ms());
+        let events = "SELECT id, accepted_ms, idempotency_key, trace, body FROM events
+            WHERE (accepted_ms, id) > (?1, ?2) AND accepted_ms <= ?3
+            ORDER BY accepted_ms, id LIMIT ?4";
+        let read = move |db: &Connection| {
+            let mut events = db.prepare_cached(events)?;
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, Stored::read(row, 1)?));
+            events.query_map(params![seen_ms, seen_id, until_ms, CHUNK], row)?.collect()
+        };
+        self.chunk = self.database.read(read).await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Archive for SqliteArchive {
+    async fn next(&mut self) -> Result<Option<Event>, QueueError> {
+        loop {
+            if self.chunk.is_empty() {
+                self.read_on().await?;
+            }
+            let Some((id, stored)) = self.chunk.pop_front() else {
+                return Ok(None);
+            };
+            self.seen = (stored.accepted_ms, id);
+            if let Message::Event(event) = read_event(stored) {
+                return Ok(Some(event));
+            }
+        }
+    }
+}
