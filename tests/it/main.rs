@@ -33,6 +33,7 @@ mod outage;
 mod plain_amqp;
 mod profiles;
 mod quick_start;
+mod resend;
 mod retries;
 mod secrets;
 mod telemetry;

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::Api;
 use crate::attempts::attempt;
 use crate::endpoint_view::EndpointView;
-use crate::extract::{Fields, Json, Limit, Names, page};
+use crate::extract::{Fields, Json, Limit, MaybeJson, Names, page};
 use crate::problem::Problem;
 
 /// Tries at a change that others overtake.
@@ -70,7 +70,7 @@ fn new_secret(signature: &Signature, random: &[u8; 32]) -> Secret {
 pub async fn rotate_secret(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, EndpointId)>,
-    Json(rotation): Json<Rotation>,
+    MaybeJson(rotation): MaybeJson<Rotation>,
 ) -> Result<Answer<EndpointView>, Problem> {
     let random = random()?;
     let mut generated = None;

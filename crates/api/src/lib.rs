@@ -16,6 +16,7 @@ mod health;
 mod jobs;
 mod metrics;
 mod problem;
+mod resend;
 mod tokens;
 
 use std::sync::Arc;
@@ -94,6 +95,7 @@ pub fn router(api: Api) -> Router {
         .route("/events", post(events::publish).layer(limit(EVENT_REQUEST_BYTES_MAX)))
         .route("/events/batch", post(batch::publish).layer(limit(limits::BATCH_BYTES_MAX)))
         .route("/events/{event}", get(events::show))
+        .route("/events/{event}/resend", post(resend::resend))
         .route("/endpoints", get(endpoints::list).post(endpoints::create))
         .route(
             "/endpoints/{endpoint}",

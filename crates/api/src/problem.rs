@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use hookfleet_domain::{InvalidEndpoint, limits};
 use hookfleet_producer::PublishError;
+use hookfleet_queue::QueueError;
 use hookfleet_store::StoreError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -146,6 +147,15 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         if !matches!(error, StoreError::Unavailable(_)) {
             tracing::error!(%error, "the store needs attention");
+        }
+        Self::unavailable(error)
+    }
+}
+
+impl From<QueueError> for Problem {
+    fn from(error: QueueError) -> Self {
+        if matches!(error, QueueError::Refused(_)) {
+            tracing::error!(%error, "the queue needs attention");
         }
         Self::unavailable(error)
     }

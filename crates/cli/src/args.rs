@@ -242,6 +242,15 @@ pub enum EventCommand {
         tenant: TenantArg,
         id: String,
     },
+    /// Deliver a past event again: to all endpoints that want it, or to these.
+    Resend {
+        #[command(flatten)]
+        tenant: TenantArg,
+        id: String,
+        /// To this endpoint, subscribed or not.
+        #[arg(long = "endpoint", value_name = "ID")]
+        endpoints: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use hookfleet_domain::limits;
 use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::Method;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -59,6 +60,12 @@ pub async fn run(arguments: EventArgs) -> Result<(), Failure> {
         EventCommand::Show { tenant, id } => {
             let path = format!("/v1/tenants/{}/events/{id}", tenant.tenant);
             output::answer(client.output, &client.get(&path, &[]).await?)
+        }
+        EventCommand::Resend { tenant, id, endpoints } => {
+            let path = format!("/v1/tenants/{}/events/{id}/resend", tenant.tenant);
+            let to_some = !endpoints.is_empty();
+            let body = if to_some { json!({"endpoint_ids": endpoints}) } else { json!({}) };
+            output::answer(client.output, &client.send(Method::POST, &path, &body).await?)
         }
     }
 }
