@@ -13,6 +13,7 @@ crate::on_both_backends!(
     bad_input_is_refused_and_changes_nothing,
     one_key_is_one_event,
     one_bad_line_refuses_itself_alone,
+    a_change_may_be_meant_for_one_revision_alone,
     an_endpoint_from_creation_to_deletion
 );
 
@@ -106,6 +107,26 @@ async fn one_bad_line_refuses_itself_alone(fleet: Fleet) {
     let array = json!([{"type": "a.b", "data": 1}]);
     let (status, answers) = fleet.client.post("/v1/tenants/acme/events/batch", &array).await;
     assert_eq!((status, &answers[0]["duplicate"]), (200, &json!(false)));
+}
+
+async fn a_change_may_be_meant_for_one_revision_alone(fleet: Fleet) {
+    let endpoint = fleet.client.endpoint(&json!({"url": "http://127.0.0.1:1/"})).await;
+    let path = format!("{ENDPOINTS}/{}", text(&endpoint, "id"));
+    let answer = fleet.client.request(reqwest::Method::GET, &path).send().await.unwrap();
+    let tag = answer.headers()["etag"].to_str().unwrap().to_owned();
+    let change = async |name: &str, tag: &str| {
+        let request = fleet.client.request(reqwest::Method::PATCH, &path);
+        let request = request.header("content-type", "application/json").header("if-match", tag);
+        fleet.client.send(request.body(json!({"name": name}).to_string())).await
+    };
+    assert_eq!(change("first", &tag).await.0, 200);
+    let (status, problem) = change("second", &tag).await;
+    assert_eq!(status, 412, "{problem}");
+    let delete = fleet.client.request(reqwest::Method::DELETE, &path).header("if-match", &tag);
+    assert_eq!(fleet.client.send(delete).await.0, 412);
+    let (_, now) = fleet.client.get(&path).await;
+    assert_eq!(now["name"], "first");
+    assert_eq!(change("third", "*").await.0, 200);
 }
 
 async fn an_endpoint_from_creation_to_deletion(fleet: Fleet) {

@@ -14,6 +14,7 @@ crate::on_both_backends!(
     retry_after_is_honoured,
     who_never_answers_gets_a_dead_letter_and_its_replay_once_it_works,
     gone_disables_the_endpoint,
+    an_endpoint_may_ask_for_less,
     what_comes_due_for_an_inactive_or_deleted_endpoint_is_kept
 );
 
@@ -119,6 +120,26 @@ async fn gone_disables_the_endpoint(fleet: Fleet) {
         (&endpoint["active"], &endpoint["disabled_reason"]),
         (&json!(false), &json!("gone"))
     );
+}
+
+async fn an_endpoint_may_ask_for_less(fleet: Fleet) {
+    for (wish, active, reason) in [("disable", false, "gone"), ("abort-message", true, "exhausted")]
+    {
+        let headers = format!("webhook-delivery: {wish}\r\n");
+        let receiver =
+            Receiver::new(move |_| Answer { headers: headers.clone(), ..500.into() }).await;
+        let fields = json!({"url": receiver.url, "retry": {"schedule": ["1s"]}});
+        let endpoint = fleet.client.endpoint(&fields).await;
+        fleet.client.event(&json!({})).await;
+        let letters = fleet.client.dead_letters(1).await;
+        assert_eq!(letters[0]["reason"], reason, "{wish}");
+        assert_eq!(receiver.requests().len(), 1, "no retry after {wish}");
+        let path = format!("/v1/tenants/acme/endpoints/{}", text(&endpoint, "id"));
+        let (_, endpoint) = fleet.client.get(&path).await;
+        assert_eq!(endpoint["active"], active, "{wish}");
+        fleet.client.delete(&path).await;
+        fleet.client.pass("discard", &json!({"filter": {}})).await;
+    }
 }
 
 async fn what_comes_due_for_an_inactive_or_deleted_endpoint_is_kept(fleet: Fleet) {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use hookfleet_domain::{
     Draft, Endpoint, EndpointHealth, EndpointId, EndpointPatch, EventId, EventType, ProjectId,
     Rotation, Secret, Signature, TenantId, limits,
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use crate::Api;
 use crate::attempts::attempt;
 use crate::endpoint_view::EndpointView;
+use crate::entity_tag::{EntityTag, IfMatch};
 use crate::extract::{Fields, Json, Limit, MaybeJson, Names, page};
 use crate::problem::Problem;
 
@@ -26,12 +28,22 @@ const TRIES_MAX: u32 = 5;
 const TEST_TYPE: &str = "webhook.test";
 const TEST_DATA: &str = r#"{"test":true}"#;
 
+/// An endpoint, with the tag of its revision (RFC 9110, 8.8.3).
+pub struct Tagged(EntityTag, EndpointView);
+
+impl IntoResponse for Tagged {
+    fn into_response(self) -> Response {
+        let Self(tag, view) = self;
+        ([(header::ETAG, tag.to_string())], Answer(view)).into_response()
+    }
+}
+
 /// `POST /v1/tenants/{tenant}/endpoints`
 pub async fn create(
     State(api): State<Arc<Api>>,
     Names(tenant): Names<TenantId>,
     Json(patch): Json<EndpointPatch>,
-) -> Result<(StatusCode, Answer<EndpointView>), Problem> {
+) -> Result<(StatusCode, Tagged), Problem> {
     let random = random()?;
     let mut generated = None;
     let generate = |signature: &Signature| generated.insert(new_secret(signature, &random)).clone();
@@ -44,8 +56,9 @@ pub async fn create(
             Err(Problem::new(StatusCode::CONFLICT, detail))
         }
         Written::Yes | Written::Conflict | Written::Missing => {
+            let tag = EntityTag(endpoint.revision);
             let view = EndpointView::new(endpoint, EndpointHealth::default());
-            Ok((StatusCode::CREATED, Answer(view.with_secret(generated.as_ref()))))
+            Ok((StatusCode::CREATED, Tagged(tag, view.with_secret(generated.as_ref()))))
         }
     }
 }
@@ -70,18 +83,20 @@ fn new_secret(signature: &Signature, random: &[u8; 32]) -> Secret {
 pub async fn rotate_secret(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, EndpointId)>,
+    expected: IfMatch,
     MaybeJson(rotation): MaybeJson<Rotation>,
-) -> Result<Answer<EndpointView>, Problem> {
+) -> Result<Tagged, Problem> {
     let random = random()?;
     let mut generated = None;
     let generate = |signature: &Signature| generated.insert(new_secret(signature, &random)).clone();
     let endpoint = find(&api, &tenant, &id).await?;
+    expected.check(endpoint.revision)?;
     let rotated = rotation.apply(endpoint, api.clock.now(), generate)?;
     check_secret(&rotated)?;
     match api.store.replace_endpoint(&rotated).await? {
         Written::Yes => {
-            let Answer(view) = view(&api, rotated).await?;
-            Ok(Answer(view.with_secret(generated.as_ref())))
+            let Tagged(tag, view) = view(&api, rotated).await?;
+            Ok(Tagged(tag, view.with_secret(generated.as_ref())))
         }
         // Tried again, it would be rotated twice: whose secret is it now?
         Written::Conflict => Err(changed_meanwhile()),
@@ -183,7 +198,7 @@ pub async fn list(
 pub async fn show(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, EndpointId)>,
-) -> Result<Answer<EndpointView>, Problem> {
+) -> Result<Tagged, Problem> {
     let endpoint = find(&api, &tenant, &id).await?;
     view(&api, endpoint).await
 }
@@ -192,10 +207,12 @@ pub async fn show(
 pub async fn change(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, EndpointId)>,
+    expected: IfMatch,
     Json(patch): Json<EndpointPatch>,
-) -> Result<Answer<EndpointView>, Problem> {
+) -> Result<Tagged, Problem> {
     for _ in 0..TRIES_MAX {
         let endpoint = find(&api, &tenant, &id).await?;
+        expected.check(endpoint.revision)?;
         let changed = patch.clone().apply(endpoint, api.clock.now(), api.policy)?;
         check(&api, &changed).await?;
         match api.store.replace_endpoint(&changed).await? {
@@ -211,7 +228,9 @@ pub async fn change(
 pub async fn delete(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, EndpointId)>,
+    expected: IfMatch,
 ) -> Result<StatusCode, Problem> {
+    expected.check(find(&api, &tenant, &id).await?.revision)?;
     if api.store.remove_endpoint(&tenant, &id).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
@@ -223,10 +242,11 @@ pub async fn find(api: &Api, tenant: &TenantId, id: &EndpointId) -> Result<Endpo
     api.store.endpoint(tenant, id).await?.ok_or_else(|| missing(id))
 }
 
-async fn view(api: &Api, endpoint: Endpoint) -> Result<Answer<EndpointView>, Problem> {
+async fn view(api: &Api, endpoint: Endpoint) -> Result<Tagged, Problem> {
+    let tag = EntityTag(endpoint.revision);
     let health = api.store.endpoint_health(std::slice::from_ref(&endpoint.id)).await?;
     let health = health.first().copied().unwrap_or_default();
-    Ok(Answer(EndpointView::new(endpoint, health)))
+    Ok(Tagged(tag, EndpointView::new(endpoint, health)))
 }
 
 fn missing(id: &EndpointId) -> Problem {

@@ -10,6 +10,7 @@ mod dead_letter_view;
 mod dead_letters;
 mod endpoint_view;
 mod endpoints;
+mod entity_tag;
 mod events;
 mod extract;
 mod health;

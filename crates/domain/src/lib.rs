@@ -42,7 +42,7 @@ pub use ids::{
     DeadLetterId, EndpointId, EventId, EventType, IdempotencyKey, InvalidName, JobId, ProjectId,
     TenantId, TokenId, WorkerId,
 };
-pub use outcome::{Outcome, Verdict, judge, retry_after};
+pub use outcome::{Outcome, Verdict, Wish, judge, retry_after};
 pub use patch::{EndpointPatch, EndpointPolicy, InvalidEndpoint};
 pub use profile::{Auth, BodyShape, HeaderName, Method, Profile, Settings, Signature};
 pub use rate::Rate;

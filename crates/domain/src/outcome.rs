@@ -13,6 +13,8 @@ pub enum Outcome {
         status: u16,
         /// `Retry-After`, where the answer had one that could be read.
         retry_after: Option<Duration>,
+        /// `Webhook-Delivery`, likewise.
+        wish: Option<Wish>,
     },
     /// No whole answer within the endpoint's time-out.
     TimedOut {
@@ -23,6 +25,27 @@ pub enum Outcome {
     Unreachable(String),
     /// The address or the URL is one that this fleet does not send to: which and why.
     Forbidden(String),
+}
+
+/// What an endpoint may ask for by the header `Webhook-Delivery` of its answer, as proposed for
+/// Standard Webhooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// `disable`: send it nothing more.
+    Disable,
+    /// `abort-message`: give up this delivery, and this one alone.
+    Abort,
+}
+
+impl Wish {
+    /// Reads the header; anything else is no wish.
+    pub fn read(value: &str) -> Option<Self> {
+        match value.trim() {
+            "disable" => Some(Self::Disable),
+            "abort-message" => Some(Self::Abort),
+            _ => None,
+        }
+    }
 }
 
 /// What follows from an outcome.
@@ -42,6 +65,14 @@ impl Outcome {
         matches!(self, Self::Answered { status: 200..=299, .. })
     }
 
+    /// Does the endpoint want nothing more? `410 Gone` says so, and so does its wish.
+    pub fn disables(&self) -> bool {
+        matches!(
+            self,
+            Self::Answered { status: 410, .. } | Self::Answered { wish: Some(Wish::Disable), .. }
+        )
+    }
+
     /// The answer's status, if there was an answer.
     pub fn http_status(&self) -> Option<u16> {
         match self {
@@ -54,6 +85,9 @@ impl Outcome {
     pub fn error(&self) -> Option<String> {
         let text = match self {
             Self::Answered { status: 200..=299, .. } => return None,
+            Self::Answered { status, wish: Some(Wish::Abort), .. } => {
+                format!("answered with status {status}, and asked to give this delivery up")
+            }
             Self::Answered { status, .. } => format!("answered with status {status}"),
             Self::TimedOut { after } => format!("no answer within {}", duration_text(*after)),
             Self::Unreachable(why) => why.clone(),
@@ -76,14 +110,16 @@ impl Outcome {
 
 /// Decides what follows from the outcome of an attempt.
 ///
-/// `410 Gone` ends the delivery and disables the endpoint. `Retry-After` of a failed attempt
+/// A failure from an endpoint that wants nothing more ends the delivery, and so does one with the
+/// wish to give it up. `Retry-After` of a failed attempt
 /// replaces the schedule's wait, from one second to [`limits::RETRY_AFTER_MAX`] (RFC 9110, 10.2.3);
 /// it does not lengthen the schedule.
 pub fn judge(outcome: &Outcome, attempt: AttemptNumber, schedule: &RetrySchedule) -> Verdict {
     let asked = match outcome {
         Outcome::Answered { status: 200..=299, .. } => return Verdict::Delivered,
-        Outcome::Answered { status: 410, .. } => {
-            return Verdict::DeadLetter(DeadLetterReason::Gone);
+        _ if outcome.disables() => return Verdict::DeadLetter(DeadLetterReason::Gone),
+        Outcome::Answered { wish: Some(Wish::Abort), .. } => {
+            return Verdict::DeadLetter(DeadLetterReason::Exhausted);
         }
         Outcome::Answered { retry_after, .. } => *retry_after,
         Outcome::TimedOut { .. } | Outcome::Unreachable(_) | Outcome::Forbidden(_) => None,
@@ -119,12 +155,12 @@ mod tests {
     }
 
     fn status(status: u16) -> Outcome {
-        Outcome::Answered { status, retry_after: None }
+        Outcome::Answered { status, retry_after: None, wish: None }
     }
 
     fn asking_for(seconds: u64) -> Outcome {
         let retry_after = Some(Duration::from_secs(seconds));
-        Outcome::Answered { status: 503, retry_after }
+        Outcome::Answered { status: 503, retry_after, wish: None }
     }
 
     #[test]
@@ -147,6 +183,22 @@ mod tests {
         check(&asking_for(0), 1, wait(1));
         check(&asking_for(9_999_999), 1, RetryAfter(limits::RETRY_AFTER_MAX));
         check(&asking_for(2), 3, DeadLetter(DeadLetterReason::Exhausted));
+    }
+
+    #[test]
+    fn wishes() {
+        let wishing = |status, wish| {
+            let wish = Wish::read(wish);
+            Outcome::Answered { status, retry_after: Some(Duration::from_secs(9)), wish }
+        };
+        check(&wishing(500, "disable"), 1, DeadLetter(DeadLetterReason::Gone));
+        check(&wishing(500, "abort-message"), 1, DeadLetter(DeadLetterReason::Exhausted));
+        check(&wishing(200, "abort-message"), 1, Delivered);
+        check(&wishing(204, "disable"), 1, Delivered);
+        check(&wishing(500, "please"), 1, RetryAfter(Duration::from_secs(9)));
+        assert!(wishing(204, " disable ").disables(), "though it took this one");
+        assert!(!wishing(500, "abort-message").disables());
+        assert!(status(410).disables());
     }
 
     #[test]

@@ -98,6 +98,9 @@ impl Worker {
         let made = self.sender.attempt(target, &delivery.event, (delivery.attempt, at)).await;
         let Attempted { outcome, took, record } = made;
         self.metrics.attempt_ended(&outcome, took);
+        if outcome.disables() {
+            self.disable(&delivery).await?;
+        }
         let verdict = judge(&outcome, delivery.attempt, &target.endpoint.settings.retry);
         self.settle(delivery, record, verdict).await
     }

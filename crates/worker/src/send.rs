@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hookfleet_domain::{
     AttemptNumber, AttemptRecord, AttemptSummary, Clock, Endpoint, Event, Outcome, Signature,
-    Timestamp, limits, retry_after,
+    Timestamp, Wish, limits, retry_after,
 };
 use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
@@ -15,6 +15,8 @@ use crate::endpoints::Target;
 use crate::guard::{AddressPolicy, ForbiddenAddress, GuardedResolver};
 use crate::request::{self, WireRequest};
 
+/// The answer's header with a wish.
+const WISH: &str = "webhook-delivery";
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 const IDLE_CONNECTION_KEPT: Duration = Duration::from_mins(1);
 
@@ -168,8 +170,10 @@ async fn exchange(
     let status = response.status().as_u16();
     let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = asked.and_then(|value| retry_after(value, now));
+    let wish = response.headers().get(WISH).and_then(|value| value.to_str().ok());
+    let wish = wish.and_then(Wish::read);
     let response_body = read(response).await?;
-    Ok(Exchange { outcome: Outcome::Answered { status, retry_after }, response_body })
+    Ok(Exchange { outcome: Outcome::Answered { status, retry_after, wish }, response_body })
 }
 
 /// Reads the body up to the cap, and keeps its beginning. Past the cap the connection is dropped.

@@ -40,9 +40,6 @@ impl Worker {
             }
             Verdict::DeadLetter(reason) => {
                 tracing::warn!("{why}: given up as {}", reason.label());
-                if reason == DeadLetterReason::Gone {
-                    self.disable(&delivery).await?;
-                }
                 let letter = delivery.clone().with_history(made);
                 let letter = DeadLetter::of_delivery(letter, reason, self.clock.now());
                 self.publish_dead_letter(&letter).await?;
@@ -78,12 +75,13 @@ impl Worker {
         Ok(())
     }
 
-    async fn disable(&self, delivery: &Delivery) -> Result<(), GiveBack> {
+    /// Switches a delivery's endpoint off, because it said so.
+    pub(crate) async fn disable(&self, delivery: &Delivery) -> Result<(), GiveBack> {
         let (tenant, endpoint) = (&delivery.event.tenant, &delivery.endpoint);
         let now = self.clock.now();
         let disable = || self.store.disable_endpoint(tenant, endpoint, DisabledReason::Gone, now);
         if self.remembered("disabling an endpoint", disable).await? {
-            tracing::warn!("endpoint {endpoint} answered 410 Gone and was disabled");
+            tracing::warn!("endpoint {endpoint} wants nothing more and was disabled");
         }
         Ok(())
     }
