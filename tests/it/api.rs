@@ -14,6 +14,7 @@ crate::on_both_backends!(
     one_key_is_one_event,
     one_bad_line_refuses_itself_alone,
     a_change_may_be_meant_for_one_revision_alone,
+    a_publisher_may_wait_for_the_answers,
     an_endpoint_from_creation_to_deletion
 );
 
@@ -107,6 +108,38 @@ async fn one_bad_line_refuses_itself_alone(fleet: Fleet) {
     let array = json!([{"type": "a.b", "data": 1}]);
     let (status, answers) = fleet.client.post("/v1/tenants/acme/events/batch", &array).await;
     assert_eq!((status, &answers[0]["duplicate"]), (200, &json!(false)));
+}
+
+async fn a_publisher_may_wait_for_the_answers(fleet: Fleet) {
+    let failing = Receiver::answering(503).await;
+    let working = Receiver::answering(200).await;
+    for receiver in [&failing, &working] {
+        fleet.client.endpoint(&json!({"url": receiver.url, "retry": {"schedule": ["1h"]}})).await;
+    }
+    let publish = ["event", "publish", "--tenant", "acme", "--type", "a.b", "--data", "1"];
+    let wait = ["--wait", "30", "--output", "json"];
+    let (code, out, errors) = fleet.run(&[&publish[..], &wait].concat()).await;
+    assert_eq!(code, 0, "{errors}");
+    let published: Value = serde_json::from_str(&out).unwrap();
+    let mut met: Vec<_> = published["deliveries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|to| (text(to, "status"), to["last_attempt"].clone()))
+        .collect();
+    met.sort_by(|(a, _), (b, _)| a.cmp(b));
+    assert_eq!((met[0].0.as_str(), met[1].0.as_str()), ("delivered", "retrying"));
+    assert_eq!(met[0].1["response_body"], "ok");
+    assert_eq!(met[1].1["http_status"], 503);
+
+    let event = json!({"type": "a.b", "data": 1});
+    let request = fleet.client.request(reqwest::Method::POST, "/v1/tenants/nobody/events");
+    let request = request.header("content-type", "application/json").header("prefer", "wait=30");
+    let answer = request.body(event.to_string()).send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+    assert_eq!(answer.headers()["preference-applied"], "wait");
+    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    assert_eq!(answer["deliveries"], json!([]), "nobody is waited for");
 }
 
 async fn a_change_may_be_meant_for_one_revision_alone(fleet: Fleet) {

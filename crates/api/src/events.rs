@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use crate::Api;
 use crate::extract::{Json, Names};
 use crate::problem::Problem;
+use crate::wait;
 
 /// An event as callers hand it in. Its idempotency key stands inside in a batch alone; that of a
 /// single event is a header.
@@ -39,11 +40,14 @@ pub struct EventRequest {
 pub struct PublishedView {
     id: EventId,
     duplicate: bool,
+    /// For callers who wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries: Option<Vec<serde_json::Value>>,
 }
 
 impl From<Published> for PublishedView {
     fn from(published: Published) -> Self {
-        Self { id: published.id, duplicate: published.duplicate }
+        Self { id: published.id, duplicate: published.duplicate, deliveries: None }
     }
 }
 
@@ -62,7 +66,8 @@ impl EventRequest {
     }
 }
 
-/// `POST /v1/tenants/{tenant}/events`: 202 once the event is durable, 200 for a duplicate.
+/// `POST /v1/tenants/{tenant}/events`: 202 once the event is durable, 200 for a duplicate. With
+/// `Prefer: wait=30` also what the endpoints answered, as far as they did in that time.
 pub async fn publish(
     State(api): State<Arc<Api>>,
     Names(tenant): Names<TenantId>,
@@ -78,9 +83,15 @@ pub async fn publish(
         idempotency_key: idempotency_key(&headers)?,
         ..event.draft(tenant, trace(&headers))
     };
+    let tenant = draft.tenant.clone();
     let published = api.producer.publish(draft).await?;
     let status = if published.duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Answer(PublishedView::from(published))).into_response())
+    let mut view = PublishedView::from(published);
+    let Some(wait) = wait::asked(&headers) else {
+        return Ok((status, Answer(view)).into_response());
+    };
+    view.deliveries = Some(wait::outcomes(&api, (&tenant, &view.id), wait).await?);
+    Ok((status, [("preference-applied", "wait")], Answer(view)).into_response())
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
@@ -133,7 +144,8 @@ pub async fn show(
     Ok(Answer(view).into_response())
 }
 
-fn delivery(progress: &Progress) -> serde_json::Value {
+/// A delivery as callers see it.
+pub fn delivery(progress: &Progress) -> serde_json::Value {
     serde_json::json!({
         "endpoint_id": progress.endpoint,
         "status": progress.stage.label(),

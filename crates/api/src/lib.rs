@@ -19,6 +19,7 @@ mod metrics;
 mod problem;
 mod resend;
 mod tokens;
+mod wait;
 
 use std::sync::Arc;
 

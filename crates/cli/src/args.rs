@@ -232,6 +232,9 @@ pub enum EventCommand {
         /// The same key again is the same event.
         #[arg(long)]
         idempotency_key: Option<String>,
+        /// Wait so many seconds for what the endpoints answer, and show it.
+        #[arg(long, value_name = "SECONDS", conflicts_with = "ndjson")]
+        wait: Option<u32>,
         /// A file of events, one JSON object a line.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "data"])]
         ndjson: Option<PathBuf>,

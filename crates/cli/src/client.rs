@@ -56,18 +56,17 @@ impl Client {
         self.answered(self.request(Method::DELETE, path)).await.map(drop)
     }
 
-    /// A call with an idempotency key.
+    /// A POST of JSON, with these headers besides.
     pub async fn publish(
         &self,
         path: &str,
         body: String,
-        idempotency_key: Option<&str>,
+        headers: &[(&str, String)],
     ) -> Result<Value, Failure> {
-        let mut request = self.request(Method::POST, path);
-        if let Some(key) = idempotency_key {
-            request = request.header("idempotency-key", key);
-        }
-        self.answered(request.header("content-type", "application/json").body(body)).await
+        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        self.answered(request.body(body)).await
     }
 
     /// GET, the answer's text as it came.

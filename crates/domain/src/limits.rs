@@ -8,6 +8,8 @@ pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 pub const BATCH_EVENTS_MAX: usize = 10_000;
 /// Largest batch request, in bytes.
 pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long a publisher may wait for the first attempts.
+pub const OUTCOME_WAIT_MAX: Duration = Duration::from_secs(50);
 /// Endpoints of one tenant: a worker holds all of them in memory while it serves the tenant.
 pub const ENDPOINTS_PER_TENANT_MAX: usize = 10_000;
 /// API tokens of one tenant.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::endpoint::given;
 use crate::args::{EventArgs, EventCommand};
 use crate::client::{Body, Client};
 use crate::failure::Failure;
@@ -44,6 +45,7 @@ pub async fn run(arguments: EventArgs) -> Result<(), Failure> {
             project,
             timestamp,
             idempotency_key,
+            wait,
             ndjson: None,
         } => {
             let event = EventBody {
@@ -54,7 +56,11 @@ pub async fn run(arguments: EventArgs) -> Result<(), Failure> {
             };
             let body = serde_json::to_string(&event).map_err(Failure::failed)?;
             let path = format!("/v1/tenants/{}/events", tenant.tenant);
-            let published = client.publish(&path, body, idempotency_key.as_deref()).await?;
+            let headers = given([
+                ("idempotency-key", idempotency_key),
+                ("prefer", wait.map(|seconds| format!("wait={seconds}"))),
+            ]);
+            let published = client.publish(&path, body, &headers).await?;
             output::answer(client.output, &published)
         }
         EventCommand::Show { tenant, id } => {

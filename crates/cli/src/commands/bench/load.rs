@@ -44,7 +44,7 @@ impl Load {
                 let mut answers = Vec::new();
                 while Instant::now() < end {
                     let begun = Instant::now();
-                    client.publish(&path, event.clone(), None).await?;
+                    client.publish(&path, event.clone(), &[]).await?;
                     answers.push(begun.elapsed());
                 }
                 Ok::<_, Failure>(answers)
@@ -89,7 +89,7 @@ impl Load {
             let due_us = u64::try_from((due - epoch).as_micros()).unwrap_or(u64::MAX);
             let (client, path, event) =
                 (Arc::clone(&self.client), self.path.clone(), self.event(due_us));
-            tasks.spawn(async move { client.publish(&path, event, None).await.map(drop) });
+            tasks.spawn(async move { client.publish(&path, event, &[]).await.map(drop) });
         }
         let mut published = 0;
         while let Some(ended) = tasks.join_next().await {
