@@ -9,25 +9,35 @@ use e2e::receiver::{Receiver, Request};
 use e2e::{SOON, eventually};
 use serde_json::{Value, json};
 
-use crate::BINARY;
+crate::on_both_backends!(
+    standard,
+    entro,
+    entro_with_an_api_key_or_a_query_token,
+    auto_blogger,
+    auto_blogger_without_a_secret_is_unsigned,
+    penr_and_entri,
+    content_engine,
+    cloud_events
+);
 
 const DATA: &str = r#"{"b": 1.50, "a":"\u00e9"}"#;
 const WRAPPED: &str = r#"{"event":"post.published","timestamp":"2026-02-19T14:32:00.000Z","data":{"b": 1.50, "a":"\u00e9"}}"#;
 
 /// Publishes `DATA` to an endpoint with these fields: the endpoint, the event's id, the request.
-async fn delivered(fields: Value) -> (Value, String, Request) {
-    let fleet = Fleet::started(BINARY, 1).await;
+async fn delivered(fleet: &Fleet, fields: Value) -> (Value, String, Request) {
+    let tenant = format!("/v1/tenants/t{}", rand::random::<u32>());
     let receiver = Receiver::answering(200).await;
     let mut fields = fields;
     let url = format!("{}/hook?x=1", receiver.url);
     fields.as_object_mut().unwrap().insert("url".to_owned(), url.into());
-    let endpoint = fleet.client.endpoint(&fields).await;
+    let (status, endpoint) = fleet.client.post(&format!("{tenant}/endpoints"), &fields).await;
+    assert_eq!(status, 201, "{endpoint}");
     let event = format!(
         r#"{{"type":"post.published","timestamp":"2026-02-19T15:32:00+01:00","data":{DATA}}}"#
     );
     let request = fleet
         .client
-        .request(reqwest::Method::POST, "/v1/tenants/acme/events")
+        .request(reqwest::Method::POST, &format!("{tenant}/events"))
         .header("content-type", "application/json")
         .header("idempotency-key", "42-1716206400")
         .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
@@ -74,9 +84,8 @@ fn check_hmac(secret: &str, signature: &str, body: &[u8]) {
     }
 }
 
-#[tokio::test]
-async fn standard() {
-    let (endpoint, id, request) = delivered(json!({})).await;
+async fn standard(fleet: Fleet) {
+    let (endpoint, id, request) = delivered(&fleet, json!({})).await;
     assert_eq!(request.line(), "POST /hook?x=1 HTTP/1.1");
     let body = r#"{"type":"post.published","timestamp":"2026-02-19T14:32:00.000Z","data":{"b": 1.50, "a":"\u00e9"}}"#;
     assert_eq!(request.text(), body);
@@ -101,11 +110,10 @@ async fn standard() {
     assert!(webhook.verify(b"{}", &headers).is_err());
 }
 
-#[tokio::test]
-async fn entro() {
+async fn entro(fleet: Fleet) {
     let auth = json!({"type": "header", "token": "bearer-token"});
     let (endpoint, _, request) =
-        delivered(json!({"profile": "entro", "auth": auth, "method": "PUT"})).await;
+        delivered(&fleet, json!({"profile": "entro", "auth": auth, "method": "PUT"})).await;
     assert_eq!(endpoint.get("secret"), None);
     assert_eq!(endpoint.get("has_secret"), Some(&json!(false)));
     assert_eq!(request.line(), "PUT /hook?x=1 HTTP/1.1");
@@ -115,23 +123,21 @@ async fn entro() {
     assert_eq!(own_headers(&request), ["Accept", "Authorization", "Content-Type"]);
 }
 
-#[tokio::test]
-async fn entro_with_an_api_key_or_a_query_token() {
+async fn entro_with_an_api_key_or_a_query_token(fleet: Fleet) {
     let auth = json!({"type": "header", "name": "X-API-Key", "token": "bare"});
     let (_, _, request) =
-        delivered(json!({"profile": "entro", "auth": auth, "method": "PATCH"})).await;
+        delivered(&fleet, json!({"profile": "entro", "auth": auth, "method": "PATCH"})).await;
     assert_eq!(request.line(), "PATCH /hook?x=1 HTTP/1.1");
     assert_eq!(request.header("x-api-key"), Some("bare"));
     let auth = json!({"type": "query", "token": "a&b=c"});
-    let (endpoint, _, request) = delivered(json!({"profile": "entro", "auth": auth})).await;
+    let (endpoint, _, request) = delivered(&fleet, json!({"profile": "entro", "auth": auth})).await;
     assert_eq!(endpoint.get("auth"), Some(&json!({"type": "query"})));
     assert_eq!(request.line(), "POST /hook?x=1&token=a%26b%3Dc HTTP/1.1");
 }
 
-#[tokio::test]
-async fn auto_blogger() {
+async fn auto_blogger(fleet: Fleet) {
     let fields = json!({"profile": "auto-blogger", "secret": "s3cret", "require_https": false});
-    let (endpoint, _, request) = delivered(fields).await;
+    let (endpoint, _, request) = delivered(&fleet, fields).await;
     assert_eq!(endpoint.get("secret"), None, "a given secret is not repeated");
     assert_eq!(request.text(), r#"{"event":"post.published","b": 1.50, "a":"\u00e9"}"#);
     assert_eq!(request.header("idempotency-key"), Some("42-1716206400"));
@@ -144,17 +150,15 @@ async fn auto_blogger() {
     );
 }
 
-#[tokio::test]
-async fn auto_blogger_without_a_secret_is_unsigned() {
+async fn auto_blogger_without_a_secret_is_unsigned(fleet: Fleet) {
     let (_, _, request) =
-        delivered(json!({"profile": "auto-blogger", "require_https": false})).await;
+        delivered(&fleet, json!({"profile": "auto-blogger", "require_https": false})).await;
     assert_eq!(own_headers(&request), ["Accept", "Content-Type", "Idempotency-Key"]);
 }
 
-#[tokio::test]
-async fn penr_and_entri() {
+async fn penr_and_entri(fleet: Fleet) {
     for profile in ["penr", "entri"] {
-        let (endpoint, _, request) = delivered(json!({"profile": profile})).await;
+        let (endpoint, _, request) = delivered(&fleet, json!({"profile": profile})).await;
         assert_eq!(request.text(), WRAPPED);
         assert_eq!(request.header("x-webhook-event"), Some("post.published"));
         let signature = request.header("x-webhook-signature").unwrap();
@@ -166,13 +170,25 @@ async fn penr_and_entri() {
     }
 }
 
-#[tokio::test]
-async fn content_engine() {
-    let (endpoint, _, request) = delivered(json!({"profile": "content-engine"})).await;
+async fn content_engine(fleet: Fleet) {
+    let (endpoint, _, request) = delivered(&fleet, json!({"profile": "content-engine"})).await;
     assert_eq!(request.text(), WRAPPED);
     assert_eq!(request.header("x-webhook-event"), Some("post.published"));
     assert_eq!(request.header("idempotency-key"), Some("42-1716206400"));
     let signature = request.header("x-webhook-signature").unwrap();
     let signature = signature.strip_prefix("sha256=").unwrap();
     check_hmac(&text(&endpoint, "secret"), signature, &request.body);
+}
+
+async fn cloud_events(fleet: Fleet) {
+    let (_, id, request) = delivered(&fleet, json!({"body": "cloud_events"})).await;
+    assert_eq!(request.header("content-type"), Some("application/cloudevents+json"));
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(body["specversion"], "1.0");
+    assert_eq!(body["id"], id);
+    assert_eq!(body["type"], "post.published");
+    assert_eq!(body["time"], "2026-02-19T14:32:00.000Z");
+    assert!(body["source"].as_str().unwrap().starts_with("/tenants/t"), "{body}");
+    assert!(request.text().contains(DATA), "data is carried as it came");
+    assert!(request.header("webhook-signature").is_some(), "and signed like any other");
 }

@@ -84,6 +84,10 @@ pub enum BodyShape {
     Flat,
     /// `{"event","timestamp","data"}`
     Wrapped,
+    /// `{"specversion","id","source","type","time","datacontenttype","data"}`: CloudEvents 1.0,
+    /// structured, sent as `application/cloudevents+json`. The source is `/tenants/TENANT`, and
+    /// `/projects/PROJECT` behind it if there is one.
+    CloudEvents,
 }
 
 /// How a delivery is signed.

@@ -29,7 +29,7 @@ pub fn build(target: &Target, event: &Event, now: Timestamp) -> Result<WireReque
     let settings = &target.endpoint.settings;
     let body = body(settings.body, event);
     let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(settings.body)));
     if let Some(accept) = &settings.accept {
         insert(&mut headers, "accept", accept)?;
     }
@@ -53,6 +53,15 @@ pub fn build(target: &Target, event: &Event, now: Timestamp) -> Result<WireReque
     }
     let url = authenticate(&target.endpoint.auth, target.endpoint.url.as_url(), &mut headers)?;
     Ok(WireRequest { method: method(settings.method), url, headers, body: body.into() })
+}
+
+fn content_type(shape: BodyShape) -> &'static str {
+    match shape {
+        BodyShape::CloudEvents => "application/cloudevents+json",
+        BodyShape::Raw | BodyShape::Standard | BodyShape::Wrapped | BodyShape::Flat => {
+            "application/json"
+        }
+    }
 }
 
 fn method(method: Method) -> reqwest::Method {
@@ -108,6 +117,17 @@ fn body(shape: BodyShape, event: &Event) -> Vec<u8> {
         timestamp: Timestamp,
         data: &'a RawValue,
     }
+    #[derive(Serialize)]
+    struct CloudEvent<'a> {
+        specversion: &'a str,
+        id: &'a str,
+        source: String,
+        #[serde(rename = "type")]
+        event_type: &'a str,
+        time: Timestamp,
+        datacontenttype: &'a str,
+        data: &'a RawValue,
+    }
     let (event_type, timestamp) = (event.event_type.as_str(), event.timestamp);
     let data = event.data.as_ref();
     match shape {
@@ -115,6 +135,24 @@ fn body(shape: BodyShape, event: &Event) -> Vec<u8> {
         BodyShape::Standard => json(&Standard { event_type, timestamp, data }),
         BodyShape::Wrapped => json(&Wrapped { event: event_type, timestamp, data }),
         BodyShape::Flat => flat(event_type, data.get()),
+        BodyShape::CloudEvents => json(&CloudEvent {
+            specversion: "1.0",
+            id: event.id.as_str(),
+            source: source(event),
+            event_type,
+            time: timestamp,
+            datacontenttype: "application/json",
+            data,
+        }),
+    }
+}
+
+/// Where an event comes from, as a URI reference.
+fn source(event: &Event) -> String {
+    let tenant = &event.tenant;
+    match &event.project {
+        Some(project) => format!("/tenants/{tenant}/projects/{project}"),
+        None => format!("/tenants/{tenant}"),
     }
 }
 
