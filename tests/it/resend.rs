@@ -1,5 +1,8 @@
 //! Past events go out again, from the archive.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use e2e::SOON;
 use e2e::client::text;
 use e2e::eventually;
@@ -7,7 +10,11 @@ use e2e::fleet::Fleet;
 use e2e::receiver::Receiver;
 use serde_json::{Value, json};
 
-crate::on_both_backends!(to_all_who_want_it_or_to_some, what_is_not_archived_is_not_found);
+crate::on_both_backends!(
+    to_all_who_want_it_or_to_some,
+    what_is_not_archived_is_not_found,
+    what_an_endpoint_missed,
+);
 
 async fn delivered(fleet: &Fleet, id: &str, endpoint: &str, generation: u64) -> Value {
     eventually("it is delivered again", SOON, || async {
@@ -66,4 +73,39 @@ async fn what_is_not_archived_is_not_found(fleet: Fleet) {
     let path = format!("/v1/tenants/acme/events/{id}/resend");
     let (status, _) = fleet.client.post(&path, &json!({"endpoint_ids": ["ep_no"]})).await;
     assert_eq!(status, 404);
+}
+
+async fn what_an_endpoint_missed(fleet: Fleet) {
+    let works = Arc::new(AtomicBool::new(true));
+    let state = Arc::clone(&works);
+    let receiver =
+        Receiver::new(move |_| (if state.load(Ordering::SeqCst) { 200 } else { 500 }).into()).await;
+    let unseen = fleet.client.event(&json!("before it was registered")).await;
+    fleet.client.post("/v1/tenants/other/events", &json!({"type": "a.b", "data": 1})).await;
+    let event = |id: &str| format!("/v1/tenants/acme/events/{id}");
+    let known = eventually("it was fanned out", SOON, || async {
+        let (_, known) = fleet.client.get(&event(&unseen)).await;
+        (known["fanned_out"] == true).then_some(known)
+    })
+    .await;
+    let fields = json!({"url": receiver.url, "retry": {"schedule": []}});
+    let endpoint = text(&fleet.client.endpoint(&fields).await, "id");
+    let delivered_at_once = fleet.client.event(&json!("delivered")).await;
+    delivered(&fleet, &delivered_at_once, &endpoint, 0).await;
+    works.store(false, Ordering::SeqCst);
+    let dead = fleet.client.event(&json!("dead")).await;
+    fleet.client.dead_letters(1).await;
+    works.store(true, Ordering::SeqCst);
+
+    let since = text(&known, "accepted_at");
+    let recover = ["endpoint", "recover", "--tenant", "acme", &endpoint, "--since", &since];
+    for missed in [2, 0] {
+        let (code, out, errors) = fleet.run(&[&recover[..], &["--output", "json"]].concat()).await;
+        assert_eq!(code, 0, "{errors}");
+        let job: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(job["done"], missed, "{job}");
+        delivered(&fleet, &unseen, &endpoint, 0).await;
+        delivered(&fleet, &dead, &endpoint, 1).await;
+    }
+    assert_eq!(receiver.requests().len(), 4, "nothing twice");
 }

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Answer};
 use hookfleet_domain::{
-    DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterReason, EndpointId, EventType, JobId,
-    Rate, TenantId, Timestamp,
+    DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterReason, EndpointId, EventType, Rate,
+    TenantId, Timestamp,
 };
 use hookfleet_store::{Job, JobKind, JobState};
 use serde::Deserialize;
@@ -19,6 +19,7 @@ use crate::Api;
 use crate::auth::Caller;
 use crate::dead_letter_view::{LetterView, Summary};
 use crate::extract::{Fields, Json, Limit, Names, object, page};
+use crate::jobs::asked;
 use crate::problem::Problem;
 
 #[derive(Debug, Deserialize)]
@@ -134,22 +135,11 @@ async fn ask(
     kind: JobKind,
     Counted { matched, dry_run }: Counted,
 ) -> Result<Asked, Problem> {
-    let now = api.clock.now();
-    let job = Job {
-        id: JobId::generate(now),
-        kind,
-        // A dry run has been done by counting.
-        state: if dry_run { JobState::Done } else { JobState::Queued },
-        created_by: caller.name(),
-        tenant: caller.tenant().cloned(),
-        created_at: now,
-        dry_run,
-        matched,
-        seen: 0,
-        done: 0,
-        finished_at: dry_run.then_some(now),
-        error: None,
-    };
+    let asked = asked(api, caller, kind);
+    // A dry run has been done by counting.
+    let state = if dry_run { JobState::Done } else { JobState::Queued };
+    let finished_at = dry_run.then_some(asked.created_at);
+    let job = Job { state, dry_run, matched, finished_at, ..asked };
     api.store.put_job(&job).await?;
     tracing::info!(job.id = %job.id, "{} asked for job {}: {matched} match", job.created_by, job.id);
     Ok((StatusCode::ACCEPTED, Answer(json!({"job_id": job.id, "matched": matched}))))

@@ -3,14 +3,60 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::{Extension, Json as Answer};
-use hookfleet_domain::JobId;
-use hookfleet_store::Job;
+use hookfleet_domain::{EndpointId, JobId, TenantId, Timestamp};
+use hookfleet_store::{Job, JobKind, JobState};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::Api;
 use crate::auth::Caller;
-use crate::extract::Names;
+use crate::endpoints::find;
+use crate::extract::{Json, Names};
 use crate::problem::Problem;
+
+/// What an endpoint missed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoverRequest {
+    since: Timestamp,
+}
+
+/// `POST /v1/tenants/{tenant}/endpoints/{endpoint}/recover`: delivers everything that it missed since
+/// a time, out of the archive.
+pub async fn recover(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Names((tenant, id)): Names<(TenantId, EndpointId)>,
+    Json(request): Json<RecoverRequest>,
+) -> Result<(StatusCode, Answer<Value>), Problem> {
+    let endpoint = find(&api, &tenant, &id).await?.id;
+    let kind = JobKind::Recover { endpoint, since: request.since };
+    let job = Job { tenant: Some(tenant), ..asked(&api, &caller, kind) };
+    api.store.put_job(&job).await?;
+    tracing::info!(job.id = %job.id, "{} asked for job {}", job.created_by, job.id);
+    Ok((StatusCode::ACCEPTED, Answer(json!({"job_id": job.id}))))
+}
+
+/// A job that this caller asked for just now.
+pub fn asked(api: &Api, caller: &Caller, kind: JobKind) -> Job {
+    let now = api.clock.now();
+    Job {
+        id: JobId::generate(now),
+        kind,
+        state: JobState::Queued,
+        created_by: caller.name(),
+        tenant: caller.tenant().cloned(),
+        created_at: now,
+        dry_run: false,
+        matched: 0,
+        seen: 0,
+        done: 0,
+        finished_at: None,
+        error: None,
+    }
+}
 
 /// `GET /v1/jobs/{job}`
 pub async fn show(

@@ -106,6 +106,7 @@ pub fn router(api: Api) -> Router {
         .route("/endpoints/{endpoint}/attempts", get(attempts::list))
         .route("/endpoints/{endpoint}/test", post(endpoints::test))
         .route("/endpoints/{endpoint}/rotate-secret", post(endpoints::rotate_secret))
+        .route("/endpoints/{endpoint}/recover", post(jobs::recover))
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{token}", delete(tokens::revoke));
     let v1 = Router::new()

@@ -157,6 +157,18 @@ pub enum EndpointCommand {
         #[arg(long, default_value = "24h")]
         grace: String,
     },
+    /// Deliver again, out of the archive, everything that an endpoint missed.
+    Recover {
+        #[command(flatten)]
+        tenant: TenantArg,
+        id: String,
+        /// From this time on (RFC 3339).
+        #[arg(long)]
+        since: Timestamp,
+        /// Do not wait for the end.
+        #[arg(long)]
+        no_wait: bool,
+    },
     /// Show an endpoint's attempts, newest first.
     Attempts {
         #[command(flatten)]

@@ -1,12 +1,12 @@
-//! Work that an operator asked for: passes over the dead letters.
+//! Work that somebody asked for: passes over the dead letters, and over the archive.
 
 use async_trait::async_trait;
-use hookfleet_domain::{DeadLetterFilter, JobId, Rate, TenantId, Timestamp, WorkerId};
+use hookfleet_domain::{DeadLetterFilter, EndpointId, JobId, Rate, TenantId, Timestamp, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
 
-/// A pass over the dead letters that somebody asked for.
+/// A pass that somebody asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// Its id.
@@ -25,12 +25,12 @@ pub struct Job {
     pub created_at: Timestamp,
     /// Only counted what would be done.
     pub dry_run: bool,
-    /// Letters that matched in the view when it was asked for.
+    /// Letters that matched in the view when it was asked for; of events that is not known.
     pub matched: u64,
-    /// Letters looked at.
+    /// Letters or events looked at.
     #[serde(default)]
     pub seen: u64,
-    /// Letters replayed, discarded or shown again.
+    /// Letters replayed, discarded or shown again; events delivered again.
     #[serde(default)]
     pub done: u64,
     /// When the pass ended.
@@ -41,7 +41,7 @@ pub struct Job {
     pub error: Option<String>,
 }
 
-/// What a pass does with the letters that match.
+/// What is done with the letters that match, or with the events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum JobKind {
@@ -60,6 +60,13 @@ pub enum JobKind {
     },
     /// Rebuilds the view of them all.
     Reindex,
+    /// Delivers again, out of the archive, what an endpoint of the job's tenant missed.
+    Recover {
+        /// Which.
+        endpoint: EndpointId,
+        /// From when on.
+        since: Timestamp,
+    },
 }
 
 /// How far a job is.

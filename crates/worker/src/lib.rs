@@ -21,6 +21,7 @@ mod intake;
 mod lanes;
 mod metrics;
 mod pass;
+mod recover;
 mod request;
 mod send;
 mod settle;

@@ -12,6 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use hookfleet_domain::{DeadLetter, DeadLetterFilter, Delay, Delivery, Rate, Remains, limits};
 use hookfleet_queue::{Outgoing, QueueError, RawMessage, Receipt};
 use hookfleet_store::{Job, JobKind, JobState};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
@@ -64,7 +65,15 @@ impl Worker {
     async fn run_job(&self, mut job: Job) {
         tracing::info!(job.id = %job.id, "job {} begins", job.id);
         (job.state, job.seen, job.done) = (JobState::Running, 0, 0);
-        match self.pass(&mut job).await {
+        let ended = match job.kind.clone() {
+            JobKind::Recover { endpoint, since } => {
+                self.recover(&mut job, (&endpoint, since)).await
+            }
+            JobKind::Replay { .. } | JobKind::Discard { .. } | JobKind::Reindex => {
+                self.pass(&mut job).await
+            }
+        };
+        match ended {
             Ok(()) => job.state = JobState::Done,
             // Still queued: the pass begins again, here or elsewhere, when its claim has ended.
             Err(QueueError::PassBusy) => return,
@@ -97,7 +106,7 @@ impl Worker {
         }
         let mut pass = self.queue.pass().await?;
         let mut under_way = FuturesUnordered::new();
-        let mut renewed = tokio::time::Instant::now();
+        let mut renewed = Instant::now();
         while let Some((letter, receipt)) = pass.next().await? {
             job.seen += 1;
             let fate = fate(&job.kind, &letter, job.done);
@@ -108,14 +117,20 @@ impl Worker {
             if under_way.len() >= LETTERS_AT_ONCE {
                 under_way.next().await.transpose().map_err(given_back)?;
             }
-            if job.seen.is_multiple_of(REPORT_EVERY) || renewed.elapsed() > CLAIM / 4 {
-                self.report(job).await;
-                self.claim().await.map_err(|error| QueueError::Unavailable(error.to_string()))?;
-                renewed = tokio::time::Instant::now();
-            }
+            self.renew(job, &mut renewed).await?;
         }
         while let Some(settled) = under_way.next().await {
             settled.map_err(given_back)?;
+        }
+        Ok(())
+    }
+
+    /// Tells how far the job is, and keeps the claim on it.
+    pub(crate) async fn renew(&self, job: &Job, renewed: &mut Instant) -> Result<(), QueueError> {
+        if job.seen.is_multiple_of(REPORT_EVERY) || renewed.elapsed() > CLAIM / 4 {
+            self.report(job).await;
+            self.claim().await.map_err(|error| QueueError::Unavailable(error.to_string()))?;
+            *renewed = Instant::now();
         }
         Ok(())
     }
@@ -184,8 +199,8 @@ impl Worker {
     }
 }
 
-fn given_back(_: GiveBack) -> QueueError {
-    QueueError::Unavailable("what became of a letter could not be made durable".to_owned())
+pub fn given_back(_: GiveBack) -> QueueError {
+    QueueError::Unavailable("what follows could not be made durable".to_owned())
 }
 
 /// `done` letters went before this one: a rate costs no waiting here, the delays do the pacing.
@@ -195,7 +210,8 @@ fn fate(kind: &JobKind, letter: &DeadLetter, done: u64) -> Fate {
         JobKind::Reindex => Fate::Reindex,
         JobKind::Discard { filter } if chosen(filter) => Fate::Discard,
         JobKind::Replay { filter, rate } if chosen(filter) => Fate::Replay(paced(*rate, done)),
-        JobKind::Discard { .. } | JobKind::Replay { .. } => Fate::PutBack,
+        // A pass over the archive meets no letters.
+        JobKind::Discard { .. } | JobKind::Replay { .. } | JobKind::Recover { .. } => Fate::PutBack,
     }
 }
 

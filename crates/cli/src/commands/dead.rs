@@ -79,9 +79,14 @@ async fn export(client: &Client, filter: DeadFilter) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Asks for a job, and follows it to its end unless told not to wait.
+/// Asks for a job over the dead letters, and follows it.
 async fn start(client: &Client, verb: &str, body: &Value, no_wait: bool) -> Result<(), Failure> {
     let asked = client.send(Method::POST, &format!("{LIST}/{verb}"), body).await?;
+    follow(client, asked, no_wait).await
+}
+
+/// Follows a job that was asked for to its end, unless told not to wait.
+pub async fn follow(client: &Client, asked: Value, no_wait: bool) -> Result<(), Failure> {
     let id = asked.get("job_id").and_then(Value::as_str);
     let Some(id) = id.filter(|_| !no_wait) else {
         return output::answer(client.output, &asked);

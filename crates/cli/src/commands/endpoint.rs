@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use super::dead::follow;
 use crate::args::{EndpointArgs, EndpointCommand, EndpointFields};
 use crate::client::Client;
 use crate::failure::Failure;
@@ -56,6 +57,11 @@ pub async fn run(arguments: EndpointArgs) -> Result<(), Failure> {
                 fields.insert("secret".to_owned(), secret.0.expose().into());
             }
             output::answer(client.output, &client.send(Method::POST, &path, &body).await?)
+        }
+        EndpointCommand::Recover { tenant, id, since, no_wait } => {
+            let path = format!("{}/{id}/recover", of(&tenant.tenant));
+            let body = json!({"since": since.to_string()});
+            follow(&client, client.send(Method::POST, &path, &body).await?, no_wait).await
         }
         EndpointCommand::Attempts { tenant, id, limit } => {
             let path = format!("{}/{id}/attempts", of(&tenant.tenant));
