@@ -94,7 +94,7 @@ impl Bench {
     async fn floor(&self) -> Result<report::Floor, Failure> {
         output::tell(&format!("the floor: {} requests in flight", self.arguments.in_flight));
         let floor = floor::run(&self.receiver, &self.arguments).await;
-        self.receiver.forget();
+        self.receiver.clear();
         floor
     }
 

@@ -23,15 +23,15 @@ pub const DUE: &str = "\"due_us\":";
 pub struct Receiver {
     port: u16,
     epoch: Instant,
-    arrived: Arc<Mutex<Arrived>>,
+    seen: Arc<Mutex<Seen>>,
     _tasks: JoinSet<()>,
 }
 
 /// What arrived.
 #[derive(Debug, Default)]
 pub struct Arrived {
-    ids: HashSet<String>,
-    /// Requests of events that had arrived before.
+    events: u64,
+    /// Requests of events that had arrived before, in this phase or in an earlier one.
     pub duplicates: u64,
     /// From when an event was due to its first arrival.
     pub latencies: Vec<Duration>,
@@ -40,10 +40,18 @@ pub struct Arrived {
     refused: u64,
 }
 
+/// What arrived since counting began, and every event that ever did: one that comes again in a later
+/// phase is not taken for one of that phase's own.
+#[derive(Debug, Default)]
+struct Seen {
+    ids: HashSet<String>,
+    arrived: Arrived,
+}
+
 impl Arrived {
     /// Different events.
     pub fn count(&self) -> u64 {
-        self.ids.len() as u64
+        self.events
     }
 
     /// From the first to the last of them.
@@ -57,10 +65,10 @@ impl Receiver {
         let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = bound.map_err(|error| Failure::failed(format!("receiver: {error}")))?;
         let port = listener.local_addr().map_err(Failure::failed)?.port();
-        let (epoch, arrived) = (Instant::now(), Arc::<Mutex<Arrived>>::default());
+        let (epoch, seen) = (Instant::now(), Arc::<Mutex<Seen>>::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, epoch, Arc::clone(&arrived)));
-        Ok(Self { port, epoch, arrived, _tasks: tasks })
+        tasks.spawn(accept(listener, epoch, Arc::clone(&seen)));
+        Ok(Self { port, epoch, seen, _tasks: tasks })
     }
 
     pub fn url(&self) -> String {
@@ -74,7 +82,7 @@ impl Receiver {
 
     /// Requests that were.
     pub fn refused(&self) -> u64 {
-        lock(&self.arrived).refused
+        lock(&self.seen).arrived.refused
     }
 
     /// What due times are counted from.
@@ -84,42 +92,43 @@ impl Receiver {
 
     /// Different events that arrived since counting began.
     pub fn count(&self) -> u64 {
-        lock(&self.arrived).count()
+        lock(&self.seen).arrived.count()
+    }
+
+    /// As if nothing had ever arrived: what the bare client sent is no event.
+    pub fn clear(&self) {
+        *lock(&self.seen) = Seen::default();
     }
 
     /// What arrived; counting begins anew.
     pub fn forget(&self) -> Arrived {
-        std::mem::take(&mut *lock(&self.arrived))
+        std::mem::take(&mut lock(&self.seen).arrived)
     }
 }
 
-fn lock(arrived: &Mutex<Arrived>) -> MutexGuard<'_, Arrived> {
-    arrived.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn accept(listener: TcpListener, epoch: Instant, arrived: Arc<Mutex<Arrived>>) {
+async fn accept(listener: TcpListener, epoch: Instant, seen: Arc<Mutex<Seen>>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         // Answers are small, and the next request waits for them.
         drop(stream.set_nodelay(true));
-        let arrived = Arc::clone(&arrived);
+        let seen = Arc::clone(&seen);
         connections.spawn(async move {
             // A connection that breaks off is the client's affair.
-            drop(serve(stream, epoch, &arrived).await);
+            drop(serve(stream, epoch, &seen).await);
         });
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    epoch: Instant,
-    arrived: &Mutex<Arrived>,
-) -> std::io::Result<()> {
+async fn serve(mut stream: TcpStream, epoch: Instant, seen: &Mutex<Seen>) -> std::io::Result<()> {
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     loop {
         while let Some((request, length)) = whole(&buffer) {
-            let answer = note(&request, epoch, arrived);
+            let answer = note(&request, epoch, seen);
             buffer.drain(..length);
             stream.write_all(answer).await?;
         }
@@ -156,9 +165,10 @@ fn whole(buffer: &[u8]) -> Option<(Request<'_>, usize)> {
 }
 
 /// Counts a request; what it is answered with.
-fn note(request: &Request<'_>, epoch: Instant, arrived: &Mutex<Arrived>) -> &'static [u8] {
+fn note(request: &Request<'_>, epoch: Instant, seen: &Mutex<Seen>) -> &'static [u8] {
     let now = Instant::now();
-    let mut arrived = lock(arrived);
+    let mut seen = lock(seen);
+    let Seen { ids, arrived } = &mut *seen;
     if request.refuse {
         arrived.refused += 1;
         return REFUSAL;
@@ -166,10 +176,11 @@ fn note(request: &Request<'_>, epoch: Instant, arrived: &Mutex<Arrived>) -> &'st
     let Some(id) = request.id else {
         return ANSWER;
     };
-    if !arrived.ids.insert(id.to_owned()) {
+    if !ids.insert(id.to_owned()) {
         arrived.duplicates += 1;
         return ANSWER;
     }
+    arrived.events += 1;
     arrived.first.get_or_insert(now);
     arrived.last = Some(now);
     if let Some(due_us) = request.due_us {
@@ -190,5 +201,22 @@ mod tests {
         let (request, length) = whole(two.as_bytes()).unwrap();
         assert_eq!((request.id, request.due_us, length), (Some("e1"), Some(700), first.len()));
         assert!(whole(&first.as_bytes()[..first.len() - 1]).is_none());
+    }
+
+    #[test]
+    fn what_comes_again_in_a_later_phase_is_a_duplicate() {
+        let (epoch, seen) = (Instant::now(), Mutex::default());
+        let take = |id| note(&Request { refuse: false, id: Some(id), due_us: None }, epoch, &seen);
+        let told = || {
+            let arrived = std::mem::take(&mut lock(&seen).arrived);
+            (arrived.count(), arrived.duplicates)
+        };
+        take("e1");
+        take("e2");
+        take("e1");
+        assert_eq!(told(), (2, 1));
+        take("e2");
+        take("e3");
+        assert_eq!(told(), (1, 1));
     }
 }
