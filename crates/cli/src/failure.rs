@@ -45,6 +45,11 @@ impl Failure {
         Self { kind: Kind::OutOfReach, text: text.to_string() }
     }
 
+    /// Was it called wrongly?
+    pub fn is_usage(&self) -> bool {
+        self.kind == Kind::Usage
+    }
+
     /// The exit code of the contract.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.kind as u8)

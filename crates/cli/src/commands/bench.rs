@@ -12,17 +12,18 @@ mod receiver;
 mod report;
 mod samples;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::args::BenchArgs;
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::output;
+use crate::{lifecycle, output};
 
 use load::Load;
 use process::Usage;
@@ -31,19 +32,28 @@ use report::{Accepted, Delivered, Latency, Report, Waiting};
 
 pub use process::Watched;
 
-/// How long deliveries may take to arrive after the last event was published.
-const ARRIVAL_WAIT_MAX: Duration = Duration::from_mins(2);
+/// How long nothing may arrive before what is missing is given up.
+const ARRIVAL_WAIT_MAX: Duration = Duration::from_mins(1);
+/// How long the very first event may take.
+const FIRST_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long the server may take for what was accepted while nobody subscribed.
+const BACKLOG_WAIT_MAX: Duration = Duration::from_mins(10);
+const ALLOW: &str = "the receiver is on this machine: start the server with \
+                     HOOKFLEET_ALLOW_HTTP=true and HOOKFLEET_ALLOW_PRIVATE_NETWORKS=127.0.0.0/8";
 
 /// Runs it.
 pub async fn run(arguments: BenchArgs) -> Result<(), Failure> {
     let client = Arc::new(Client::new(arguments.server.clone())?);
     let receiver = Receiver::start().await?;
     let tenant = format!("bench-{:08x}", rand::random::<u32>());
-    let bench = Bench { client, receiver, tenant, arguments };
-    let endpoint = bench.subscribe().await?;
-    let measured = bench.measure(&endpoint).await;
-    let path = format!("/v1/tenants/{}/endpoints/{endpoint}", bench.tenant);
-    let removed = bench.client.delete(&path).await;
+    let bench = Bench { client, receiver, tenant, arguments, created: Mutex::default() };
+    let mut tasks = JoinSet::new();
+    let stop = lifecycle::stop_on_signal(&mut tasks)?;
+    let measured = tokio::select! {
+        measured = bench.measure() => measured,
+        () = stop.cancelled() => Err(Failure::failed("interrupted")),
+    };
+    let removed = bench.remove().await;
     let report = measured?;
     removed?;
     report.print(bench.client.output)?;
@@ -59,11 +69,14 @@ struct Bench {
     receiver: Receiver,
     tenant: String,
     arguments: BenchArgs,
+    /// The paths of its endpoints.
+    created: Mutex<Vec<String>>,
 }
 
 impl Bench {
-    async fn measure(&self, endpoint: &str) -> Result<Report, Failure> {
+    async fn measure(&self) -> Result<Report, Failure> {
         let memory_idle = process::memory(&self.arguments.processes);
+        self.subscribe().await?;
         let floor = self.floor().await?;
         let mut accepted = Vec::new();
         for publishers in &self.arguments.publishers {
@@ -72,7 +85,7 @@ impl Bench {
         }
         output::tell("accepting batches");
         let batches = self.load("-nobody").batches(self.arguments.duration.0).await?;
-        self.switch_on(endpoint).await?;
+        self.caught_up(BACKLOG_WAIT_MAX).await?;
         output::tell(&format!("delivering {} events", self.arguments.events));
         let delivered = self.deliver().await?;
         output::tell(&format!("publishing and delivering at {}", self.arguments.rate));
@@ -104,32 +117,54 @@ impl Bench {
         Load::new(Arc::clone(&self.client), path, self.arguments.body_bytes)
     }
 
-    /// The bench's own endpoint, switched off.
-    async fn subscribe(&self) -> Result<String, Failure> {
-        let fields = json!({"url": self.receiver.url(), "max_in_flight": 1000, "active": false});
-        self.create("", &fields).await
-    }
-
-    async fn create(&self, suffix: &str, fields: &Value) -> Result<String, Failure> {
-        let path = format!("/v1/tenants/{}{suffix}/endpoints", self.tenant);
-        let created = self.client.send(Method::POST, &path, fields).await.map_err(|failure| {
-            Failure::failed(format!(
-                "{failure}; the receiver is on this machine: start the server with \
-                 HOOKFLEET_ALLOW_HTTP=true and HOOKFLEET_ALLOW_PRIVATE_NETWORKS=127.0.0.0/8"
-            ))
-        })?;
-        let id = created.get("id").and_then(Value::as_str);
-        id.map(str::to_owned).ok_or_else(|| Failure::failed("the endpoint got no id"))
-    }
-
-    async fn switch_on(&self, endpoint: &str) -> Result<(), Failure> {
-        let path = format!("/v1/tenants/{}/endpoints/{endpoint}", self.tenant);
-        self.client.send(Method::PATCH, &path, &json!({"active": true})).await?;
+    /// The bench's own endpoint. A first event tells whether the server may deliver to it.
+    async fn subscribe(&self) -> Result<(), Failure> {
+        let fields = json!({"url": self.receiver.url(), "max_in_flight": 1000});
+        self.create("", &fields).await?;
         // A change takes effect within a second.
         sleep(Duration::from_secs(2)).await;
-        // What was accepted before goes first: one event that arrives says that it is gone.
         self.load("").publish(1).await?;
-        self.arrived(1).await.map(drop)
+        let first = until(1, FIRST_WAIT_MAX, || self.receiver.count()).await;
+        first.map_err(|failure| Failure::failed(format!("{failure}; {ALLOW}")))?;
+        self.receiver.forget();
+        Ok(())
+    }
+
+    async fn create(&self, suffix: &str, fields: &Value) -> Result<(), Failure> {
+        let path = format!("/v1/tenants/{}{suffix}/endpoints", self.tenant);
+        let created = self.client.send(Method::POST, &path, fields).await.map_err(|failure| {
+            // What is wrong with it can only be its URL.
+            if failure.is_usage() {
+                Failure::refused(format!("{failure}; {ALLOW}"))
+            } else {
+                failure
+            }
+        })?;
+        let id = created.get("id").and_then(Value::as_str);
+        let id = id.ok_or_else(|| Failure::failed("the endpoint got no id"))?;
+        self.endpoints().push(format!("{path}/{id}"));
+        Ok(())
+    }
+
+    fn endpoints(&self) -> MutexGuard<'_, Vec<String>> {
+        self.created.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes its endpoints, however the run ended.
+    async fn remove(&self) -> Result<(), Failure> {
+        let paths = std::mem::take(&mut *self.endpoints());
+        for path in paths {
+            self.client.delete(&path).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until an event that is published now arrives: all that were accepted before are gone.
+    async fn caught_up(&self, wait_max: Duration) -> Result<(), Failure> {
+        self.load("").publish(1).await?;
+        until(1, wait_max, || self.receiver.count()).await?;
+        self.receiver.forget();
+        Ok(())
     }
 
     async fn accept(&self, publishers: usize) -> Result<Accepted, Failure> {
@@ -166,31 +201,51 @@ impl Bench {
         let url = self.receiver.refusing_url();
         let retry = json!({"schedule": ["12h"]});
         let fields = json!({"url": url, "max_in_flight": 1000, "retry": retry});
-        let endpoint = self.create("-waiting", &fields).await?;
+        self.create("-waiting", &fields).await?;
         let begun = Instant::now();
         self.load("-waiting").publish(deliveries).await?;
-        while self.receiver.refused() < deliveries {
-            sleep(Duration::from_millis(100)).await;
-        }
-        let waiting = Waiting::new(deliveries, begun.elapsed(), &self.arguments.processes);
-        let path = format!("/v1/tenants/{}-waiting/endpoints/{endpoint}", self.tenant);
-        self.client.delete(&path).await.map(|()| waiting)
+        until(deliveries, ARRIVAL_WAIT_MAX, || self.receiver.refused()).await?;
+        Ok(Waiting::new(deliveries, begun.elapsed(), &self.arguments.processes))
     }
 
     /// Waits until so many different events have arrived, and begins to count anew.
     async fn arrived(&self, events: u64) -> Result<receiver::Arrived, Failure> {
-        let end = Instant::now() + ARRIVAL_WAIT_MAX;
-        while self.receiver.count() < events {
-            if Instant::now() > end {
-                let arrived = self.receiver.count();
-                let missing = events - arrived;
-                let seconds = ARRIVAL_WAIT_MAX.as_secs();
-                return Err(Failure::failed(format!(
-                    "{missing} of {events} events had not arrived after {seconds} s"
-                )));
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
+        until(events, ARRIVAL_WAIT_MAX, || self.receiver.count()).await?;
         Ok(self.receiver.forget())
+    }
+}
+
+/// Waits until so many have arrived. A slow server may take its time; one from which nothing more
+/// comes for `wait_max` has failed.
+async fn until(events: u64, wait_max: Duration, count: impl Fn() -> u64) -> Result<(), Failure> {
+    let (mut last, mut since) = (count(), Instant::now());
+    while last < events {
+        sleep(Duration::from_millis(10)).await;
+        let arrived = count();
+        if arrived > last {
+            (last, since) = (arrived, Instant::now());
+        } else if since.elapsed() > wait_max {
+            let (missing, seconds) = (events - arrived, wait_max.as_secs());
+            return Err(Failure::failed(format!(
+                "{missing} of {events} events are missing: nothing has arrived for {seconds} s"
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_is_waited_for_and_an_end_is_not() {
+        let begun = Instant::now();
+        let one_each_20_s = || begun.elapsed().as_secs() / 20;
+        until(10, ARRIVAL_WAIT_MAX, one_each_20_s).await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 200);
+        let failure = until(10, ARRIVAL_WAIT_MAX, || 7).await.unwrap_err().to_string();
+        assert_eq!(failure, "3 of 10 events are missing: nothing has arrived for 60 s");
+        assert_eq!(begun.elapsed().as_secs(), 260);
     }
 }
