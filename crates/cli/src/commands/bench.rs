@@ -43,6 +43,7 @@ const ALLOW: &str = "the receiver is on this machine: start the server with \
 
 /// Runs it.
 pub async fn run(arguments: BenchArgs) -> Result<(), Failure> {
+    process::check(&arguments.processes)?;
     let client = Arc::new(Client::new(arguments.server.clone())?);
     let receiver = Receiver::start().await?;
     let tenant = format!("bench-{:08x}", rand::random::<u32>());

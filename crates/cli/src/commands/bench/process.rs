@@ -1,9 +1,11 @@
 //! What processes use, as Linux tells in `/proc` (proc(5)).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
 use serde::Serialize;
+
+use crate::failure::Failure;
 
 /// A process to be watched, by a name: `server=4711`.
 #[derive(Debug, Clone)]
@@ -27,6 +29,29 @@ impl FromStr for Watched {
     }
 }
 
+/// Refuses what could not be told at the end: a name that stands twice or is the bench's own, and a
+/// process that is not there.
+pub fn check(watched: &[Watched]) -> Result<(), Failure> {
+    let mut names = HashSet::from([BENCH]);
+    for Watched { name, id } in watched {
+        if !names.insert(name) {
+            return Err(Failure::usage(format!("--process {name}={id}: {name} is taken")));
+        }
+        if let Err(error) = std::fs::read_to_string(format!("/proc/{id}/stat")) {
+            return Err(Failure::usage(format!("--process {name}={id}: {error}")));
+        }
+    }
+    Ok(())
+}
+
+/// The bench itself.
+const BENCH: &str = "bench";
+
+fn and_bench(watched: &[Watched]) -> impl Iterator<Item = (&str, u32)> {
+    let watched = watched.iter().map(|process| (process.name.as_str(), process.id));
+    watched.chain(std::iter::once((BENCH, std::process::id())))
+}
+
 /// The kernel counts in hundredths of a second (`USER_HZ`).
 const MICROS_PER_TICK: u64 = 10_000;
 
@@ -35,11 +60,9 @@ pub struct Usage(BTreeMap<String, u64>);
 
 impl Usage {
     pub fn of(watched: &[Watched]) -> Self {
-        let bench = Watched { name: "bench".to_owned(), id: std::process::id() };
-        let all = watched.iter().chain(std::iter::once(&bench));
-        let used = all.filter_map(|process| {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id)).ok()?;
-            Some((process.name.clone(), cpu_us(&stat)?))
+        let used = and_bench(watched).filter_map(|(name, id)| {
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+            Some((name.to_owned(), cpu_us(&stat)?))
         });
         Self(used.collect())
     }
@@ -49,7 +72,7 @@ impl Usage {
         let now = Self::of(watched);
         let each = |(name, after): (&String, &u64)| {
             let before = self.0.get(name)?;
-            Some((name.clone(), (after - before) / count.max(1)))
+            Some((name.clone(), after.saturating_sub(*before) / count.max(1)))
         };
         now.0.iter().filter_map(each).collect()
     }
@@ -72,12 +95,12 @@ pub struct Memory {
 
 /// What each process holds now, and held at most.
 pub fn memory(watched: &[Watched]) -> BTreeMap<String, Memory> {
-    let read = |process: &Watched| {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", process.id)).ok()?;
+    let read = |(name, id): (&str, u32)| {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
         let memory = Memory { now_kib: kib(&status, "VmRSS:")?, peak_kib: kib(&status, "VmHWM:")? };
-        Some((process.name.clone(), memory))
+        Some((name.to_owned(), memory))
     };
-    watched.iter().filter_map(read).collect()
+    and_bench(watched).filter_map(read).collect()
 }
 
 fn kib(status: &str, field: &str) -> Option<u64> {
@@ -97,5 +120,18 @@ mod tests {
         assert!(Usage::of(&[]).0.contains_key("bench"));
         assert!("server".parse::<Watched>().is_err());
         assert_eq!("server=7".parse::<Watched>().unwrap().id, 7);
+    }
+
+    #[test]
+    fn what_could_not_be_told_is_refused() {
+        let own = std::process::id();
+        let check = |names: &[&str], id: u32| {
+            let watched = |name: &&str| Watched { name: (*name).to_owned(), id };
+            check(&names.iter().map(watched).collect::<Vec<_>>()).is_ok()
+        };
+        assert!(check(&["api", "worker"], own));
+        assert!(!check(&["worker", "worker"], own));
+        assert!(!check(&["bench"], own));
+        assert!(!check(&["api"], u32::MAX));
     }
 }
