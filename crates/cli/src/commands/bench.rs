@@ -94,9 +94,10 @@ impl Bench {
         let memory = process::memory(&self.arguments.processes);
         let waiting = if self.arguments.waiting > 0 { Some(self.wait().await?) } else { None };
         Ok(Report {
-            floor,
             accepted,
             batches_per_s: batches,
+            delivered_of_floor: floor.share(&delivered),
+            floor,
             delivered,
             latency,
             memory_idle,
@@ -189,10 +190,11 @@ impl Bench {
     async fn latency(&self) -> Result<Latency, Failure> {
         let before = Usage::of(&self.arguments.processes);
         let (rate, duration) = (self.arguments.rate, self.arguments.duration.0);
-        let published = self.load("").at_rate(rate, duration, self.receiver.epoch()).await?;
+        let late = self.load("").at_rate(rate, duration, self.receiver.epoch()).await?;
+        let published = late.len() as u64;
         let arrived = self.arrived(published).await?;
         let cpu = before.until_now(&self.arguments.processes, published);
-        Ok(Latency::new(rate, &arrived, cpu))
+        Ok(Latency::new(rate, &arrived, &late, cpu))
     }
 
     /// Deliveries that all fail once, and wait for their retry.

@@ -73,30 +73,33 @@ impl Load {
         batches.buffer_unordered(BATCHES_AT_ONCE).try_collect().await
     }
 
-    /// Events at their times, whatever the server makes of it: how many. Each carries its time, so
-    /// that one which had to wait before it was published is counted as late as it is.
+    /// Events at their times, whatever the server makes of it: how late the bench itself was with
+    /// each. Each carries its time, so that one which had to wait before it was published is counted
+    /// as late as it is.
     pub async fn at_rate(
         &self,
         rate: Rate,
         duration: Duration,
         epoch: Instant,
-    ) -> Result<u64, Failure> {
+    ) -> Result<Vec<Duration>, Failure> {
         let begun = Instant::now();
         let mut tasks = JoinSet::new();
-        let due = (0..).map(|n| begun + rate.nth(n)).take_while(|due| *due < begun + duration);
-        for due in due {
+        for after in schedule(rate, duration) {
+            let due = begun + after;
             sleep_until(due).await;
             let due_us = u64::try_from((due - epoch).as_micros()).unwrap_or(u64::MAX);
             let (client, path, event) =
                 (Arc::clone(&self.client), self.path.clone(), self.event(due_us));
-            tasks.spawn(async move { client.publish(&path, event, &[]).await.map(drop) });
+            tasks.spawn(async move {
+                let late = due.elapsed();
+                client.publish(&path, event, &[]).await.map(|_| late)
+            });
         }
-        let mut published = 0;
+        let mut late = Vec::new();
         while let Some(ended) = tasks.join_next().await {
-            ended.map_err(Failure::failed)??;
-            published += 1;
+            late.push(ended.map_err(Failure::failed)??);
         }
-        Ok(published)
+        Ok(late)
     }
 
     async fn batch(&self, events: u64) -> Result<(), Failure> {
@@ -108,7 +111,45 @@ impl Load {
     }
 
     fn event(&self, due_us: u64) -> String {
-        let padding = "x".repeat(self.body_bytes.saturating_sub(40));
-        format!(r#"{{"type":"bench.event","data":{{{DUE}{due_us},"padding":"{padding}"}}}}"#)
+        format!(r#"{{"type":"bench.event","data":{}}}"#, data(self.body_bytes, due_us))
+    }
+}
+
+/// When each event is due, counted from the beginning.
+fn schedule(rate: Rate, duration: Duration) -> impl Iterator<Item = Duration> {
+    (0..).map(move |n| rate.nth(n)).take_while(move |after| *after < duration)
+}
+
+/// An event's data: so many bytes, or as few as tell when it is due.
+fn data(bytes: usize, due_us: u64) -> String {
+    let (start, end) = (format!(r#"{{{DUE}{due_us},"padding":""#), r#""}"#);
+    let padding = "x".repeat(bytes.saturating_sub(start.len() + end.len()));
+    start + &padding + end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_due_at_even_distances() {
+        let due = |rate: &str, ms| {
+            let due = schedule(rate.parse().unwrap(), Duration::from_millis(ms));
+            due.map(|after| after.as_millis()).collect::<Vec<_>>()
+        };
+        assert_eq!(due("500/s", 10), [0, 2, 4, 6, 8]);
+        assert_eq!(due("2/m", 30_001), [0, 30_000]);
+        assert_eq!(due("1/s", 0), []);
+    }
+
+    #[test]
+    fn data_has_the_size_that_was_asked_for() {
+        for due_us in [0, 7, 12_345_678] {
+            let data = data(1024, due_us);
+            assert_eq!(data.len(), 1024);
+            let parsed: serde_json::Value = serde_json::from_str(&data).unwrap();
+            assert_eq!(parsed["due_us"], due_us);
+        }
+        assert_eq!(data(1, 5), r#"{"due_us":5,"padding":""}"#);
     }
 }

@@ -20,6 +20,8 @@ pub struct Report {
     pub accepted: Vec<Accepted>,
     pub batches_per_s: f64,
     pub delivered: Delivered,
+    /// Deliveries a second, as a ratio to the floor's requests.
+    pub delivered_of_floor: f64,
     pub latency: Latency,
     /// Before anything was done, by process.
     pub memory_idle: BTreeMap<String, Memory>,
@@ -43,6 +45,11 @@ impl Floor {
             times_ms: Percentiles::of(times),
             cpu_us: cpu.values().sum(),
         }
+    }
+
+    /// Deliveries as a ratio to what a bare client sends.
+    pub fn share(&self, delivered: &Delivered) -> f64 {
+        delivered.deliveries_per_s / self.requests_per_s.max(f64::EPSILON)
     }
 }
 
@@ -91,16 +98,24 @@ pub struct Latency {
     rate: Rate,
     events: u64,
     publish_to_delivery_ms: Percentiles,
+    /// The share of that in which the bench itself was late to publish.
+    late_ms: Percentiles,
     duplicates: u64,
     cpu_us: BTreeMap<String, u64>,
 }
 
 impl Latency {
-    pub fn new(rate: Rate, arrived: &Arrived, cpu_us: BTreeMap<String, u64>) -> Self {
+    pub fn new(
+        rate: Rate,
+        arrived: &Arrived,
+        late: &[Duration],
+        cpu_us: BTreeMap<String, u64>,
+    ) -> Self {
         Self {
             rate,
             events: arrived.count(),
             publish_to_delivery_ms: Percentiles::of(&arrived.latencies),
+            late_ms: Percentiles::of(late),
             duplicates: arrived.duplicates,
             cpu_us,
         }
@@ -135,22 +150,22 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let mut lines = vec![row("", ["per second", "p50 ms", "p99 ms", "max ms"])];
-        let floor = self.floor.requests_per_s;
-        lines.push(timed("floor: bare client", Some(floor), &self.floor.times_ms));
+        let mut lines = vec![row("", ["per second", "p50 ms", "p90 ms", "p99 ms", "max ms"])];
+        let floor = &self.floor;
+        lines.push(timed("floor: bare client", Some(floor.requests_per_s), &floor.times_ms));
         for accepted in &self.accepted {
             let name = format!("accepted, {} publishers", accepted.publishers);
             lines.push(timed(&name, Some(accepted.events_per_s), &accepted.answers_ms));
         }
-        let rate = |name: &str, rate: f64| row(name, [&format!("{rate:.0}"), "", "", ""]);
+        let rate = |name: &str, rate: f64| row(name, [&format!("{rate:.0}"), "", "", "", ""]);
         lines.push(rate("accepted, batches", self.batches_per_s));
-        let delivered = self.delivered.deliveries_per_s;
-        lines.push(rate("delivered", delivered));
+        lines.push(rate("delivered", self.delivered.deliveries_per_s));
         let latency = &self.latency;
         let name = format!("publish to delivery at {}", latency.rate);
         lines.push(timed(&name, None, &latency.publish_to_delivery_ms));
+        lines.push(timed("  of which the bench was late", None, &latency.late_ms));
         lines.push(String::new());
-        lines.push(format!("delivered / floor: {:.2}", delivered / floor));
+        lines.push(format!("delivered / floor: {:.2}", self.delivered_of_floor));
         lines.push(format!("duplicates: {}", self.delivered.duplicates + self.latency.duplicates));
         lines.push(format!("CPU µs a request, floor (client and receiver): {}", self.floor.cpu_us));
         lines.push(cpu("CPU µs a delivery, at full speed", &self.delivered.cpu_us));
@@ -169,12 +184,13 @@ impl Report {
 
 fn timed(name: &str, rate: Option<f64>, times_ms: &Percentiles) -> String {
     let rate = rate.map_or_else(String::new, |rate| format!("{rate:.0}"));
-    let [p50, p99, max] = [times_ms.p50, times_ms.p99, times_ms.max].map(|ms| format!("{ms:.1}"));
-    row(name, [&rate, &p50, &p99, &max])
+    let Percentiles { p50, p90, p99, max } = times_ms;
+    let [p50, p90, p99, max] = [p50, p90, p99, max].map(|ms| format!("{ms:.1}"));
+    row(name, [&rate, &p50, &p90, &p99, &max])
 }
 
-fn row(name: &str, [rate, p50, p99, max]: [&str; 4]) -> String {
-    format!("{name:<32}{rate:>12}{p50:>10}{p99:>10}{max:>10}").trim_end().to_owned()
+fn row(name: &str, [rate, p50, p90, p99, max]: [&str; 5]) -> String {
+    format!("{name:<32}{rate:>12}{p50:>10}{p90:>10}{p99:>10}{max:>10}").trim_end().to_owned()
 }
 
 fn memory(name: &str, by_process: &BTreeMap<String, Memory>) -> String {
