@@ -27,6 +27,7 @@ ready() {
   head -n 1 <&3 | grep -q ' 200 '
 }
 
+load=
 pids=()
 watched=()
 # start NAME ARGUMENTS…, and wait until it is ready.
@@ -50,6 +51,8 @@ start() {
 watch() { [ ! -s "$2" ] || watched+=(--process "$1=$(cat "$2")"); }
 stop() {
   trap '' INT TERM
+  # The load first, so that it still finds the server from which it removes its endpoints.
+  [ -z "$load" ] || { kill "$load" && wait "$load"; } 2>/dev/null || true
   [ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null || true
   wait || true
   rm -rf "$DIR"
@@ -61,6 +64,8 @@ HOOKFLEET_ADMIN_TOKEN=$(random)
 HOOKFLEET_MASTER_KEY=$(random)
 export HOOKFLEET_ADMIN_TOKEN HOOKFLEET_MASTER_KEY HOOKFLEET_TOKEN=$HOOKFLEET_ADMIN_TOKEN
 export HOOKFLEET_ALLOW_PRIVATE_NETWORKS=127.0.0.0/8 HOOKFLEET_ALLOW_HTTP=true HOOKFLEET_LOG=warn
+# Less than services.sh waits for us.
+export HOOKFLEET_DRAIN_TIMEOUT=10s
 PORT=$(free_port)
 case $BACKEND in
   embedded)
@@ -78,4 +83,8 @@ case $BACKEND in
     exit 2
     ;;
 esac
-"$BIN" bench --url "http://127.0.0.1:$PORT" "${watched[@]}" "$@"
+# In the background, so that a signal is acted on at once and nothing outlives us.
+"$BIN" bench --url "http://127.0.0.1:$PORT" "${watched[@]}" "$@" &
+load=$!
+wait "$load"
+load=
