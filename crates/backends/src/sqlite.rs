@@ -69,6 +69,7 @@ pub struct Sqlite {
     pub queue: Arc<SqliteQueue>,
     /// The store.
     pub store: Arc<SqliteStore>,
+    database: Arc<Database>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -81,9 +82,10 @@ impl Sqlite {
         let queue = SqliteQueue::new(Arc::clone(&database), next_id, options, Arc::clone(clock));
         let store = SqliteStore::new(Arc::clone(&database), options, Arc::clone(clock));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let keeper = retention::Keeper::new(database, options.retention, Arc::clone(clock));
+        let keeper =
+            retention::Keeper::new(Arc::clone(&database), options.retention, Arc::clone(clock));
         tasks.spawn(keeper.run(stop.clone()));
-        Ok(Self { queue: Arc::new(queue), store: Arc::new(store), tasks, stop })
+        Ok(Self { queue: Arc::new(queue), store: Arc::new(store), database, tasks, stop })
     }
 
     /// A store on the file that can be read, beside a process that writes it or alone.
@@ -95,10 +97,14 @@ impl Sqlite {
         Ok(SqliteStore::new(database, options, Arc::clone(clock)))
     }
 
-    /// Ends what runs in the background. The file is closed when the last port is dropped.
+    /// Ends what runs in the background, and waits until everything is written down. The file is
+    /// closed when the last port is dropped.
     pub async fn close(&self) {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if let Err(fault) = self.database.catch_up().await {
+            tracing::warn!(error = %fault, "what was settled last will be done again");
+        }
     }
 }

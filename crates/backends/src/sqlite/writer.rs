@@ -11,7 +11,7 @@
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
@@ -72,7 +72,7 @@ impl Writer {
         let (orders, inbox) = channel();
         let (state, fault) = watch::channel(None);
         let desk = Desk { connection, inbox, state, flushes: None };
-        let thread = std::thread::Builder::new().name("sqlite-writer".to_owned());
+        let thread = thread::Builder::new().name("sqlite-writer".to_owned());
         let thread = Some(thread.spawn(move || desk.work())?);
         Ok(Self { orders, fault, thread })
     }
@@ -100,6 +100,9 @@ impl Writer {
 
     /// Why the last change could not be written, if so.
     pub fn fault(&self) -> Option<Fault> {
+        if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            return Some(Fault::closed());
+        }
         self.fault.borrow().clone()
     }
 }
@@ -109,7 +112,9 @@ impl Drop for Writer {
     fn drop(&mut self) {
         // An error only means that the thread has ended.
         drop(self.orders.send(Order::Stop));
-        if let Some(thread) = self.thread.take() {
+        // The last one who knew of us may have been an operation: then this is that thread.
+        let is_other = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
+        if let Some(thread) = self.thread.take().filter(is_other) {
             drop(thread.join());
         }
     }
@@ -228,12 +233,50 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn writer() -> Writer {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE numbers (n INTEGER UNIQUE)").unwrap();
         Writer::start(connection).unwrap()
+    }
+
+    /// Holds the writer, as leases do.
+    struct Last {
+        _writer: Arc<Writer>,
+    }
+
+    impl Operation for Last {
+        fn run(&mut self, _: &Connection) -> rusqlite::Result<()> {
+            Ok(())
+        }
+
+        fn end(self: Box<Self>, _: Result<(), Fault>) {}
+
+        fn sureness(&self) -> Sureness {
+            Sureness::Note
+        }
+    }
+
+    #[tokio::test]
+    async fn an_operation_may_be_the_last_to_know_of_it() {
+        let writer = Arc::new(writer());
+        let thread = writer.thread.as_ref().unwrap().thread().clone();
+        for _ in 0..100 {
+            writer.submit(Box::new(Last { _writer: Arc::clone(&writer) }));
+        }
+        insert(&writer, 1).await.unwrap();
+        let last = Box::new(Last { _writer: Arc::clone(&writer) });
+        let orders = writer.orders.clone();
+        drop(writer);
+        drop(orders.send(Order::Do(last)));
+        // It ends, and does not wait for itself.
+        while orders.send(Order::Stop).is_ok() {
+            thread::yield_now();
+        }
+        assert_eq!(thread.name(), Some("sqlite-writer"));
     }
 
     async fn insert(writer: &Writer, n: i64) -> Result<usize, Fault> {
