@@ -15,6 +15,7 @@ crate::on_both_backends!(
     one_bad_line_refuses_itself_alone,
     a_change_may_be_meant_for_one_revision_alone,
     a_publisher_may_wait_for_the_answers,
+    what_is_created_twice_with_one_key_is_created_once,
     an_endpoint_from_creation_to_deletion
 );
 
@@ -108,6 +109,31 @@ async fn one_bad_line_refuses_itself_alone(fleet: Fleet) {
     let array = json!([{"type": "a.b", "data": 1}]);
     let (status, answers) = fleet.client.post("/v1/tenants/acme/events/batch", &array).await;
     assert_eq!((status, &answers[0]["duplicate"]), (200, &json!(false)));
+}
+
+async fn what_is_created_twice_with_one_key_is_created_once(fleet: Fleet) {
+    let create = async |path: &str, body: &str, key: &str| {
+        let request = fleet.client.request(reqwest::Method::POST, path);
+        let request = request.header("content-type", "application/json");
+        fleet.client.send(request.header("idempotency-key", key).body(body.to_owned())).await
+    };
+    let tokens = "/v1/tenants/acme/tokens";
+    for (path, body, shown_once, id) in [
+        (ENDPOINTS, r#"{"url":"http://127.0.0.1:1/"}"#, "secret", "id"),
+        (tokens, "{}", "token", "id"),
+        ("/v1/dead-letters/discard", r#"{"filter":{"tenant":"acme"}}"#, "", "job_id"),
+    ] {
+        let (status, first) = create(path, body, "key-1").await;
+        assert!(status == 201 || status == 202, "{path}: {first}");
+        let (status, again) = create(path, body, "key-1").await;
+        assert_eq!((status, &again[id]), (200, &first[id]), "{path}");
+        assert_eq!(again.get(shown_once), None, "{path}: what is shown once is not shown again");
+        let (_, other) = create(path, body, "key-2").await;
+        assert_ne!(other[id], first[id], "{path}");
+        assert_eq!(create(path, body, "two words").await.0, 422, "{path}");
+    }
+    assert_eq!(items(&fleet.client.get(ENDPOINTS).await.1).len(), 2);
+    assert_eq!(items(&fleet.client.get(tokens).await.1).len(), 2);
 }
 
 async fn a_publisher_may_wait_for_the_answers(fleet: Fleet) {

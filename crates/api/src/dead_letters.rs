@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Answer};
 use hookfleet_domain::{
@@ -19,7 +19,7 @@ use crate::Api;
 use crate::auth::Caller;
 use crate::dead_letter_view::{LetterView, Summary};
 use crate::extract::{Fields, Json, Limit, Names, object, page};
-use crate::jobs::asked;
+use crate::jobs::{Asked, ask, asked};
 use crate::problem::Problem;
 
 #[derive(Debug, Deserialize)]
@@ -89,60 +89,50 @@ impl PassRequest {
     }
 }
 
-type Asked = (StatusCode, Answer<Value>);
-
 /// `POST /v1/dead-letters/replay`
 pub async fn replay(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     Json(request): Json<PassRequest>,
 ) -> Result<Asked, Problem> {
     let filter = caller.narrow(request.filter()?)?;
     let PassRequest { rate, dry_run, .. } = request;
     let matched = api.store.count_dead_letters(&filter).await?;
-    ask(&api, &caller, JobKind::Replay { filter, rate }, Counted { matched, dry_run }).await
+    let job = asked(&api, &caller, JobKind::Replay { filter, rate });
+    ask(&api, counted(job, matched, dry_run), &headers).await
 }
 
 /// `POST /v1/dead-letters/discard`
 pub async fn discard(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     Json(request): Json<PassRequest>,
 ) -> Result<Asked, Problem> {
     let filter = caller.narrow(request.filter()?)?;
     let dry_run = request.dry_run;
     let matched = api.store.count_dead_letters(&filter).await?;
-    ask(&api, &caller, JobKind::Discard { filter }, Counted { matched, dry_run }).await
+    let job = asked(&api, &caller, JobKind::Discard { filter });
+    ask(&api, counted(job, matched, dry_run), &headers).await
 }
 
 /// `POST /v1/dead-letters/reindex`
 pub async fn reindex(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
 ) -> Result<Asked, Problem> {
     let matched = api.store.count_dead_letters(&DeadLetterFilter::default()).await?;
-    ask(&api, &caller, JobKind::Reindex, Counted { matched, dry_run: false }).await
+    ask(&api, counted(asked(&api, &caller, JobKind::Reindex), matched, false), &headers).await
 }
 
-struct Counted {
-    matched: u64,
-    dry_run: bool,
-}
-
-async fn ask(
-    api: &Api,
-    caller: &Caller,
-    kind: JobKind,
-    Counted { matched, dry_run }: Counted,
-) -> Result<Asked, Problem> {
-    let asked = asked(api, caller, kind);
+/// The job, as far as counting went.
+fn counted(job: Job, matched: u64, dry_run: bool) -> Job {
     // A dry run has been done by counting.
     let state = if dry_run { JobState::Done } else { JobState::Queued };
-    let finished_at = dry_run.then_some(asked.created_at);
-    let job = Job { state, dry_run, matched, finished_at, ..asked };
-    api.store.put_job(&job).await?;
-    tracing::info!(job.id = %job.id, "{} asked for job {}: {matched} match", job.created_by, job.id);
-    Ok((StatusCode::ACCEPTED, Answer(json!({"job_id": job.id, "matched": matched}))))
+    let finished_at = dry_run.then_some(job.created_at);
+    Job { state, dry_run, matched, finished_at, ..job }
 }
 
 #[cfg(test)]

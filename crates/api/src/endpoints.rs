@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hookfleet_domain::{
     Draft, Endpoint, EndpointHealth, EndpointId, EndpointPatch, EventId, EventType, ProjectId,
@@ -21,6 +21,7 @@ use crate::attempts::attempt;
 use crate::endpoint_view::EndpointView;
 use crate::entity_tag::{EntityTag, IfMatch};
 use crate::extract::{Fields, Json, Limit, MaybeJson, Names, page};
+use crate::once::{Once, Turn};
 use crate::problem::Problem;
 
 /// Tries at a change that others overtake.
@@ -38,16 +39,25 @@ impl IntoResponse for Tagged {
     }
 }
 
-/// `POST /v1/tenants/{tenant}/endpoints`
+/// `POST /v1/tenants/{tenant}/endpoints`: 201, or 200 if its idempotency key created it before.
 pub async fn create(
     State(api): State<Arc<Api>>,
     Names(tenant): Names<TenantId>,
+    headers: HeaderMap,
     Json(patch): Json<EndpointPatch>,
 ) -> Result<(StatusCode, Tagged), Problem> {
     let random = random()?;
     let mut generated = None;
     let generate = |signature: &Signature| generated.insert(new_secret(signature, &random)).clone();
-    let endpoint = patch.create(tenant, api.clock.now(), api.policy, generate)?;
+    let endpoint = patch.create(tenant.clone(), api.clock.now(), api.policy, generate)?;
+    let once = Once::of(&api, (&tenant, "endpoint"), &headers)?;
+    let id = match once.turn(endpoint.id.clone()).await? {
+        Turn::First(id) => id,
+        Turn::Again(id) => {
+            return Ok((StatusCode::OK, view(&api, find(&api, &tenant, &id).await?).await?));
+        }
+    };
+    let endpoint = Endpoint { id, ..endpoint };
     check(&api, &endpoint).await?;
     match api.store.add_endpoint(&endpoint).await? {
         Written::Full => {
@@ -56,6 +66,7 @@ pub async fn create(
             Err(Problem::new(StatusCode::CONFLICT, detail))
         }
         Written::Yes | Written::Conflict | Written::Missing => {
+            once.done(&endpoint.id).await?;
             let tag = EntityTag(endpoint.revision);
             let view = EndpointView::new(endpoint, EndpointHealth::default());
             Ok((StatusCode::CREATED, Tagged(tag, view.with_secret(generated.as_ref()))))

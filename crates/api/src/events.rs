@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use crate::Api;
 use crate::extract::{Json, Names};
+use crate::once::idempotency_key;
 use crate::problem::Problem;
 use crate::wait;
 
@@ -92,14 +93,6 @@ pub async fn publish(
     };
     view.deliveries = Some(wait::outcomes(&api, (&tenant, &view.id), wait).await?);
     Ok((status, [("preference-applied", "wait")], Answer(view)).into_response())
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    text.parse().map(Some).map_err(Problem::unprocessable)
 }
 
 /// One that is invalid is ignored (W3C Trace Context, section 3.2.1).

@@ -16,6 +16,7 @@ mod extract;
 mod health;
 mod jobs;
 mod metrics;
+mod once;
 mod problem;
 mod resend;
 mod tokens;

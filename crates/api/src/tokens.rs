@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use hookfleet_domain::{Access, ApiToken, TenantId, Timestamp, TokenId, limits};
 use hookfleet_store::Written;
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::Api;
 use crate::auth::digest;
 use crate::extract::{Json, Names};
+use crate::once::{Once, Turn};
 use crate::problem::Problem;
 
 /// Tells what it is to whoever finds it somewhere.
@@ -27,23 +28,30 @@ pub struct TokenRequest {
     access: Access,
 }
 
-/// `POST /v1/tenants/{tenant}/tokens`: the token is in this answer and in no later one.
+/// `POST /v1/tenants/{tenant}/tokens`: the token is in this answer and in no later one. 200, without
+/// it, if its idempotency key made it before.
 pub async fn create(
     State(api): State<Arc<Api>>,
     Names(tenant): Names<TenantId>,
+    headers: HeaderMap,
     Json(request): Json<TokenRequest>,
 ) -> Result<(StatusCode, Answer<Value>), Problem> {
     if request.name.as_ref().is_some_and(|name| name.chars().count() > limits::NAME_CHARS_MAX) {
         let max = limits::NAME_CHARS_MAX;
         return Err(Problem::unprocessable(format!("name: expected at most {max} characters")));
     }
+    let once = Once::of(&api, (&tenant, "token"), &headers)?;
+    let id = match once.turn(TokenId::generate(api.clock.now())).await? {
+        Turn::First(id) => id,
+        Turn::Again(id) => return Ok((StatusCode::OK, find(&api, &tenant, &id).await?)),
+    };
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|_| Problem::unavailable("no randomness"))?;
     let text = format!("{PREFIX}{}", hex::encode(random));
     let now = api.clock.now();
     let token = ApiToken {
-        id: TokenId::generate(now),
-        tenant,
+        id,
+        tenant: tenant.clone(),
         name: request.name,
         access: request.access,
         created_at: now,
@@ -56,6 +64,7 @@ pub async fn create(
             Err(Problem::new(StatusCode::CONFLICT, detail))
         }
         Written::Yes | Written::Conflict | Written::Missing => {
+            once.done(&token.id).await?;
             let mut shown = view(&token, None);
             if let Some(fields) = shown.as_object_mut() {
                 fields.insert("token".to_owned(), text.into());
@@ -63,6 +72,13 @@ pub async fn create(
             Ok((StatusCode::CREATED, Answer(shown)))
         }
     }
+}
+
+async fn find(api: &Api, tenant: &TenantId, id: &TokenId) -> Result<Answer<Value>, Problem> {
+    let tokens = api.store.tokens(tenant).await?;
+    let found = tokens.iter().find(|(token, _)| token.id == *id);
+    let found = found.map(|(token, used)| Answer(view(token, *used)));
+    found.ok_or_else(|| Problem::not_found(format!("token {id} was revoked since")))
 }
 
 /// `GET /v1/tenants/{tenant}/tokens`: all of them, so there is one page.
