@@ -7,8 +7,6 @@ use e2e::{SOON, eventually};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::BINARY;
-
 crate::on_both_backends!(
     bad_input_is_refused_and_changes_nothing,
     one_key_is_one_event,
@@ -213,24 +211,4 @@ async fn an_endpoint_from_creation_to_deletion(fleet: Fleet) {
     assert_eq!(fleet.client.get(&other).await.0, 404, "another tenant's");
     assert_eq!(fleet.client.delete(&path).await.0, 204);
     assert_eq!(fleet.client.get(&path).await.0, 404);
-}
-
-#[tokio::test]
-async fn secrets_lie_nowhere_in_clear() {
-    let fleet = Fleet::started(BINARY, 0).await;
-    let auth = json!({"type": "header", "token": "hush-hush-token"});
-    let fields = json!({"url": "https://a.example/", "auth": auth});
-    let created = fleet.client.endpoint(&fields).await;
-    let secret = text(&created, "secret");
-    let mut redis = fleet.services().unwrap().redis().await;
-    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis).await.unwrap();
-    assert!(!keys.is_empty());
-    for key in keys {
-        let dump = redis::cmd("DUMP").arg(&key).query_async(&mut redis).await;
-        let dump: Vec<u8> = dump.unwrap();
-        for needle in ["hush-hush-token", &secret] {
-            let found = dump.windows(needle.len()).any(|window| window == needle.as_bytes());
-            assert!(!found, "{key} holds a secret");
-        }
-    }
 }

@@ -1,10 +1,18 @@
 //! Secrets: rotated with a grace, tried out, seen once and nowhere else.
 
-use e2e::SOON;
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+
+use base64::Engine;
 use e2e::client::{items, text};
-use e2e::fleet::Fleet;
+use e2e::fleet::{Fleet, Folder, free_port};
 use e2e::receiver::{Receiver, Request};
+use e2e::{SOON, eventually};
 use serde_json::json;
+use tokio::process::{Child, Command};
+
+use crate::BINARY;
 
 crate::on_both_backends!(
     a_rotated_secret_signs_beside_the_old_one,
@@ -82,4 +90,104 @@ async fn a_test_answers_with_the_attempt(fleet: Fleet) {
     assert_eq!(code, 0, "{errors}");
     assert!(out.contains("secret: whsec_"), "{out}");
     assert_eq!(fleet.client.post("/v1/tenants/acme/endpoints/ep_no/test", &json!({})).await.0, 404);
+}
+
+#[tokio::test]
+async fn they_lie_nowhere_in_redis() {
+    let fleet = Fleet::new(BINARY).await;
+    let (needles, mut heaps) = lived_through(&fleet).await;
+    let mut redis = fleet.services().unwrap().redis().await;
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis).await.unwrap();
+    assert!(!keys.is_empty());
+    for key in keys {
+        let dump: Vec<u8> =
+            redis::cmd("DUMP").arg(&key).query_async(&mut redis).await.unwrap_or_default();
+        heaps.push((key, dump));
+    }
+    search(&needles, &heaps);
+}
+
+#[tokio::test]
+async fn they_lie_nowhere_in_sqlite() {
+    let fleet = Fleet::alone(BINARY);
+    let (needles, mut heaps) = lived_through(&fleet).await;
+    let files = std::fs::read_dir(fleet.data_folder().unwrap()).unwrap();
+    for file in files.map(|file| file.unwrap().path()) {
+        heaps.push((file.display().to_string(), std::fs::read(&file).unwrap()));
+    }
+    assert!(heaps.iter().any(|(name, bytes)| name.ends_with("hookfleet.db") && !bytes.is_empty()));
+    search(&needles, &heaps);
+}
+
+/// Something to be searched: its name and its bytes.
+type Heap = (String, Vec<u8>);
+
+/// Secrets are made, used, rotated and restarted with: what they are, then what was logged, and what
+/// the API answered after it showed them.
+async fn lived_through(fleet: &Fleet) -> (Vec<Vec<u8>>, Vec<Heap>) {
+    let (receiver, logs) = (Receiver::answering(200).await, Folder::new());
+    let log = logs.path().join("log");
+    let mut server = serve(fleet, &log).await;
+    let auth = json!({"type": "header", "name": "X-API-Key", "token": "hush-hush-token"});
+    let fields = json!({"url": receiver.url, "auth": auth});
+    let endpoint = fleet.client.endpoint(&fields).await;
+    let path = format!("/v1/tenants/acme/endpoints/{}", text(&endpoint, "id"));
+    let (_, token) = fleet.client.post("/v1/tenants/acme/tokens", &json!({})).await;
+    let token = text(&token, "token");
+    fleet.client.event(&json!(1)).await;
+    receiver.wait_for(1, SOON).await;
+    let (_, rotated) = fleet.client.post(&format!("{path}/rotate-secret"), &json!({})).await;
+    let secrets = [text(&endpoint, "secret"), text(&rotated, "secret")];
+    let id = server.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    assert!(server.wait().await.unwrap().success());
+
+    let _server = serve(fleet, &log).await;
+    let list = ["endpoint", "list", "--tenant", "acme", "--token", &token, "--output", "json"];
+    let (code, mut answers, errors) = fleet.run(&list).await;
+    assert_eq!(code, 0, "{errors}");
+    for call in [path.clone(), format!("{path}/attempts"), "/v1/tenants/acme/tokens".to_owned()] {
+        answers.push_str(&fleet.client.get(&call).await.1.to_string());
+    }
+    answers.push_str(&fleet.client.post(&format!("{path}/test"), &json!({})).await.1.to_string());
+    let bad = json!({"secret": secrets[0], "auth": {"type": "header", "token": token, "x": 1}});
+    let (status, refused) = fleet.client.patch(&path, &bad).await;
+    assert_eq!(status, 422);
+    answers.push_str(&refused.to_string());
+
+    let keys = secrets.iter().map(|secret| {
+        let key = secret.strip_prefix("whsec_").unwrap();
+        base64::engine::general_purpose::STANDARD.decode(key).unwrap()
+    });
+    let mut needles: Vec<Vec<u8>> = keys.collect();
+    let texts = [&secrets[0][6..], &secrets[1][6..], "hush-hush-token", token.as_str()];
+    needles.extend(texts.map(|text| text.as_bytes().to_vec()));
+    let logged = std::fs::read(&log).unwrap();
+    assert!(String::from_utf8_lossy(&logged).contains("delivered in"), "logged at debug level");
+    (needles, vec![("the log".to_owned(), logged), ("the API".to_owned(), answers.into_bytes())])
+}
+
+/// A server that logs everything.
+async fn serve(fleet: &Fleet, log: &Path) -> Child {
+    let listen = fleet.client.url.trim_start_matches("http://").to_owned();
+    let metrics = format!("127.0.0.1:{}", free_port());
+    let arguments = ["serve", "--listen", &listen, "--metrics-listen", &metrics, "--log", "debug"];
+    let log = File::options().create(true).append(true).open(log).unwrap();
+    let mut command = fleet.command(&arguments);
+    let server = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    eventually("the server is ready", SOON, || async {
+        let answer = reqwest::get(format!("http://{metrics}/readyz")).await;
+        answer.is_ok_and(|answer| answer.status() == 200).then_some(())
+    })
+    .await;
+    server
+}
+
+fn search(needles: &[Vec<u8>], heaps: &[Heap]) {
+    for (name, bytes) in heaps {
+        for needle in needles {
+            let found = bytes.windows(needle.len()).any(|window| window == needle);
+            assert!(!found, "{name} holds {}", String::from_utf8_lossy(needle));
+        }
+    }
 }
