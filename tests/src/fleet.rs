@@ -67,9 +67,15 @@ pub struct Process {
     pub ops_url: String,
 }
 
-/// A port that nothing listens on.
+/// A port that nothing listens on. Below the range from which the kernel takes ports for outgoing
+/// connections: one of those could take it before it is used.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    loop {
+        let port = rand::random_range(10_000..30_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Fleet {
