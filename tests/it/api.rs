@@ -35,8 +35,8 @@ const REFUSED: [Refusal; 15] = [
     (ENDPOINTS, r#"{"url":"ftp://a.example"}"#, 422, "scheme"),
     (ENDPOINTS, r#"{"url":"https://a.example","profile":"x"}"#, 422, "unknown variant"),
     (ENDPOINTS, r#"{"url":"https://a.example","timeout":"5"}"#, 422, "duration"),
-    (ENDPOINTS, r#"{"url":"https://a.example","secret":"short"}"#, 422, "whsec_"),
-    (ENDPOINTS, r#"{"url":"http://127.0.0.1:1/","profile":"entro"}"#, 422, "not reachable"),
+    (ENDPOINTS, r#"{"url":"https://a.example","secret":"short"}"#, 409, "whsec_"),
+    (ENDPOINTS, r#"{"url":"http://127.0.0.1:1/","profile":"entro"}"#, 409, "not reachable"),
     ("/v1/tenants/a.b/events", r#"{"type":"a.b","data":1}"#, 404, "tenant \"a.b\" is invalid"),
     ("/v1/dead-letters/replay", "{}", 422, "missing field `filter`"),
 ];

@@ -29,6 +29,7 @@ mod embedded;
 mod fan_out;
 mod isolation;
 mod lifecycle;
+mod openapi;
 mod outage;
 mod plain_amqp;
 mod profiles;

@@ -5,6 +5,7 @@
 pub mod amqp;
 pub mod client;
 pub mod fleet;
+pub mod openapi;
 pub mod receiver;
 pub mod services;
 

@@ -7,25 +7,79 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hookfleet_domain::{Draft, TenantId, TraceParent, limits};
+use serde::Serialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use utoipa::openapi::schema::{AnyOfBuilder, SchemaType};
+use utoipa::openapi::{ObjectBuilder, Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::Api;
-use crate::events::{EventRequest, PublishedView, trace};
+use crate::events::{BatchedRequest, PublishedView, trace};
 use crate::extract::{Body, Names, media_type, object};
 use crate::problem::Problem;
 
 const NDJSON: &str = "application/x-ndjson";
+const JSON: &str = "application/json";
 
-/// `POST /v1/tenants/{tenant}/events/batch`: NDJSON or a JSON array, answered in kind.
+/// A line may be anything: one that is no event refuses itself alone.
+struct BatchLine;
+
+impl PartialSchema for BatchLine {
+    fn schema() -> RefOr<Schema> {
+        let anything = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+        AnyOfBuilder::new().item(Ref::from_schema_name("BatchedEvent")).item(anything).into()
+    }
+}
+
+impl ToSchema for BatchLine {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("BatchedEvent".to_owned(), BatchedRequest::schema()));
+        BatchedRequest::schemas(schemas);
+    }
+}
+
+/// What became of a line.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum BatchAnswer {
+    Published(PublishedView),
+    Refused { error: Problem },
+}
+
+/// Publish many events
+///
+/// NDJSON or a JSON array, answered in kind: an answer per line, in their order, so that one bad
+/// line refuses itself alone.
+#[utoipa::path(
+    post, path = "/events/batch", operation_id = "publish_events", tag = "events",
+    request_body(content(
+        (Vec<BatchLine> = "application/json", example = json!([
+            {"type": "content.published", "data": {"id": 1}, "idempotency_key": "42-1716206400"},
+            {"type": "content.updated", "data": {"id": 2}}
+        ])),
+        (String = "application/x-ndjson")
+    )),
+    responses((status = 200, description = "An answer per line.", content(
+        (Vec<BatchAnswer> = "application/json"),
+        (String = "application/x-ndjson")
+    )))
+)]
 pub async fn publish(
     State(api): State<Arc<Api>>,
     Names(tenant): Names<TenantId>,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
+    if body.is_empty() {
+        return Err(Problem::bad_request("the body is empty"));
+    }
+    let is_json = media_type(&headers) == JSON;
     let is_array = body.trim_ascii_start().starts_with(b"[") && media_type(&headers) != NDJSON;
     let lines = if is_array { items(&body)? } else { lines(&body) };
+    if is_json && !is_array && !are_values(&lines) {
+        return Err(Problem::bad_request(format!("expected a JSON array, or `{NDJSON}`")));
+    }
     if lines.len() > limits::BATCH_EVENTS_MAX {
         let detail = format!("expected at most {} events", limits::BATCH_EVENTS_MAX);
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
@@ -37,24 +91,28 @@ pub async fn publish(
         match draft {
             Ok(draft) => {
                 good.push(draft);
-                answers.push(Value::Null);
+                answers.push(None);
             }
-            Err(problem) => answers.push(json!({"error": problem.into_value()})),
+            Err(error) => answers.push(Some(BatchAnswer::Refused { error })),
         }
     }
     let mut published = api.producer.publish_batch(good).await.into_iter();
-    for answer in answers.iter_mut().filter(|answer| answer.is_null()) {
-        *answer = match published.next() {
-            Some(Ok(published)) => json!(PublishedView::from(published)),
-            Some(Err(error)) => json!({"error": Problem::from(error).into_value()}),
-            None => json!({"error": Problem::unavailable("not published").into_value()}),
-        };
-    }
+    let mut next = || match published.next() {
+        Some(Ok(published)) => BatchAnswer::Published(published.into()),
+        Some(Err(error)) => BatchAnswer::Refused { error: error.into() },
+        None => BatchAnswer::Refused { error: Problem::unavailable("not published") },
+    };
+    let answers: Vec<_> =
+        answers.into_iter().map(|refused| refused.unwrap_or_else(&mut next)).collect();
     if is_array {
         return Ok(Answer(answers).into_response());
     }
-    let lines: Vec<String> = answers.iter().map(Value::to_string).collect();
-    Ok(([(header::CONTENT_TYPE, NDJSON)], lines.join("\n") + "\n").into_response())
+    let mut lines = String::new();
+    for answer in &answers {
+        lines += &serde_json::to_string(answer).map_err(Problem::unavailable)?;
+        lines.push('\n');
+    }
+    Ok(([(header::CONTENT_TYPE, NDJSON)], lines).into_response())
 }
 
 /// The texts of an array's items.
@@ -70,8 +128,14 @@ fn lines(body: &[u8]) -> Vec<&[u8]> {
     lines.filter(|line| !line.is_empty()).take(limits::BATCH_EVENTS_MAX + 1).collect()
 }
 
+/// Several JSON values one below the other are NDJSON, whatever they are called.
+fn are_values(lines: &[&[u8]]) -> bool {
+    let is_value = |line: &&[u8]| serde_json::from_slice::<IgnoredAny>(line).is_ok();
+    lines.len() > 1 && lines.first().is_some_and(is_value)
+}
+
 fn draft(line: &[u8], tenant: &TenantId, trace: Option<&TraceParent>) -> Result<Draft, Problem> {
-    let event: EventRequest = object(line)?;
+    let event: BatchedRequest = object(line)?;
     Ok(event.draft(tenant.clone(), trace.cloned()))
 }
 

@@ -1,104 +1,109 @@
 //! A dead letter as callers see it.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hookfleet_domain::{
-    AttemptSummary, DeadLetter, DeadLetterId, EndpointId, Event, EventId, EventType, ProjectId,
-    Remains, TenantId, Timestamp,
+    AttemptSummary, DeadLetter, DeadLetterId, DeadLetterReason, EndpointId, Event, EventId,
+    EventType, ProjectId, Remains, TenantId, Timestamp,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 /// One alone: with its payload.
-#[derive(Debug, Serialize)]
-pub struct LetterView<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
+pub struct LetterView {
     #[serde(flatten)]
-    summary: Summary<'a>,
-    payload: Payload<'a>,
+    summary: Summary,
+    payload: Payload,
 }
 
 /// One of a list.
-#[derive(Debug, Serialize)]
-pub struct Summary<'a> {
-    id: &'a DeadLetterId,
-    tenant: Option<&'a TenantId>,
-    event_id: Option<&'a EventId>,
-    endpoint_id: Option<&'a EndpointId>,
-    event_type: Option<&'a EventType>,
-    reason: &'static str,
-    attempts: &'a [AttemptSummary],
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetterSummary)]
+pub struct Summary {
+    id: DeadLetterId,
+    tenant: Option<TenantId>,
+    event_id: Option<EventId>,
+    endpoint_id: Option<EndpointId>,
+    event_type: Option<EventType>,
+    reason: DeadLetterReason,
+    /// Oldest first.
+    attempts: Vec<AttemptSummary>,
     died_at: Timestamp,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-enum Payload<'a> {
-    Event(EventPayload<'a>),
-    Raw { raw_base64: String, error: &'a str },
+enum Payload {
+    Event(EventPayload),
+    Raw { raw_base64: String, error: String },
 }
 
 /// The event as any client may publish it again; `data` is the publisher's text, unchanged.
-#[derive(Debug, Serialize)]
-struct EventPayload<'a> {
-    tenant: &'a TenantId,
+#[derive(Debug, Serialize, ToSchema)]
+struct EventPayload {
+    tenant: TenantId,
     #[serde(rename = "type")]
-    event_type: &'a EventType,
+    event_type: EventType,
     #[serde(skip_serializing_if = "Option::is_none")]
-    project: Option<&'a ProjectId>,
-    id: &'a EventId,
+    project: Option<ProjectId>,
+    id: EventId,
     timestamp: Timestamp,
-    data: &'a RawValue,
+    #[schema(value_type = Value)]
+    data: Arc<RawValue>,
 }
 
-impl<'a> LetterView<'a> {
+impl LetterView {
     /// What callers see of a letter.
-    pub fn new(letter: &'a DeadLetter) -> Self {
+    pub fn new(letter: &DeadLetter) -> Self {
         let payload = match &letter.remains {
             Remains::Delivery(delivery) => Payload::event(&delivery.event),
             Remains::Event(event) => Payload::event(event),
             Remains::Raw { bytes, error, .. } => {
-                Payload::Raw { raw_base64: BASE64.encode(bytes), error }
+                Payload::Raw { raw_base64: BASE64.encode(bytes), error: error.clone() }
             }
         };
         Self { summary: Summary::new(letter), payload }
     }
 }
 
-impl<'a> Summary<'a> {
+impl Summary {
     /// What callers see of a letter in a list.
-    pub fn new(letter: &'a DeadLetter) -> Self {
+    pub fn new(letter: &DeadLetter) -> Self {
         Self {
-            id: &letter.id,
-            tenant: letter.tenant(),
-            event_id: letter.event_id(),
-            endpoint_id: letter.endpoint(),
-            event_type: letter.event().map(|event| &event.event_type),
-            reason: letter.reason.label(),
-            attempts: letter.attempts(),
+            id: letter.id.clone(),
+            tenant: letter.tenant().cloned(),
+            event_id: letter.event_id().cloned(),
+            endpoint_id: letter.endpoint().cloned(),
+            event_type: letter.event().map(|event| event.event_type.clone()),
+            reason: letter.reason,
+            attempts: letter.attempts().to_vec(),
             died_at: letter.died_at,
         }
     }
 }
 
-impl<'a> Payload<'a> {
-    fn event(event: &'a Event) -> Self {
+impl Payload {
+    fn event(event: &Event) -> Self {
         Self::Event(EventPayload {
-            tenant: &event.tenant,
-            event_type: &event.event_type,
-            project: event.project.as_ref(),
-            id: &event.id,
+            tenant: event.tenant.clone(),
+            event_type: event.event_type.clone(),
+            project: event.project.clone(),
+            id: event.id.clone(),
             timestamp: event.timestamp,
-            data: &event.data,
+            data: Arc::clone(&event.data),
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use expect_test::{Expect, expect};
-    use hookfleet_domain::{DeadLetterReason, Delivery};
+    use hookfleet_domain::Delivery;
 
     use super::*;
 

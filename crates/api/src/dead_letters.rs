@@ -4,26 +4,27 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as Answer};
 use hookfleet_domain::{
-    DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterReason, EndpointId, EventType, Rate,
-    TenantId, Timestamp,
+    DeadLetter, DeadLetterFilter, DeadLetterId, DeadLetterReason, EndpointId, EventType,
+    IdempotencyKey, Rate, TenantId, Timestamp,
 };
-use hookfleet_store::{Job, JobKind, JobState};
+use hookfleet_store::{DeadLetterCursor, Job, JobKind, JobState};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::Api;
 use crate::auth::Caller;
 use crate::dead_letter_view::{LetterView, Summary};
-use crate::extract::{Fields, Json, Limit, Names, object, page};
-use crate::jobs::{Asked, ask, asked};
+use crate::extract::{Fields, Json, Limit, Names, Page, object, page};
+use crate::jobs::{Asked, AskedView, ask, asked};
 use crate::problem::Problem;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
     tenant: Option<TenantId>,
     endpoint: Option<EndpointId>,
@@ -32,15 +33,43 @@ pub struct ListQuery {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     limit: Option<Limit>,
-    cursor: Option<String>,
+    cursor: Option<Cursor>,
 }
 
-/// `GET /v1/dead-letters`
+/// Where a page begins: the `next_cursor` of the one before it.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Cursor(String);
+
+impl TryFrom<String> for Cursor {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let read = DeadLetterCursor::read(&text);
+        read.map(|_| Self(text)).ok_or("cursor is invalid: expected the `next_cursor` of a page")
+    }
+}
+
+impl PartialSchema for Cursor {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        text.pattern(Some("^[0-9]{1,15}_[A-Za-z0-9_-]{1,64}$")).into()
+    }
+}
+
+impl ToSchema for Cursor {}
+
+/// Dead letters, newest first
+#[utoipa::path(
+    get, path = "/dead-letters", operation_id = "list_dead_letters", tag = "dead letters",
+    params(ListQuery),
+    responses((status = 200, description = "Without their payloads.", body = Page<Summary>))
+)]
 pub async fn list(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     Fields(query): Fields<ListQuery>,
-) -> Result<Answer<Value>, Problem> {
+) -> Result<Answer<Page<Summary>>, Problem> {
     let filter = DeadLetterFilter {
         tenant: query.tenant,
         endpoint: query.endpoint,
@@ -51,33 +80,41 @@ pub async fn list(
         ids: Vec::new(),
     };
     let filter = caller.narrow(filter)?;
-    let page = api.store.dead_letters(&filter, &page(query.limit, query.cursor)).await?;
-    let items: Vec<Summary> = page.items.iter().map(Summary::new).collect();
-    Ok(Answer(json!({"items": items, "next_cursor": page.next_cursor})))
+    let cursor = query.cursor.map(|Cursor(text)| text);
+    let page = api.store.dead_letters(&filter, &page(query.limit, cursor)).await?;
+    let items = page.items.iter().map(Summary::new).collect();
+    Ok(Answer(Page { items, next_cursor: page.next_cursor }))
 }
 
-/// `GET /v1/dead-letters/{letter}`: with its payload.
+/// A dead letter, with its payload
+#[utoipa::path(
+    get, path = "/dead-letters/{letter}", operation_id = "show_dead_letter", tag = "dead letters",
+    responses((status = 200, description = "The letter.", body = LetterView))
+)]
 pub async fn show(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     Names(id): Names<DeadLetterId>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<LetterView>, Problem> {
     let missing = || Problem::not_found(format!("there is no dead letter {id}"));
     let letter = api.store.dead_letter(&id).await?;
     let reached =
         |letter: &DeadLetter| caller.tenant().is_none_or(|own| letter.tenant() == Some(own));
     let letter = letter.filter(reached).ok_or_else(missing)?;
-    Ok(Answer(LetterView::new(&letter)).into_response())
+    Ok(Answer(LetterView::new(&letter)))
 }
 
 /// What a pass is asked to do. The filter must be there, and an object: only `{}` means all.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Pass)]
 pub struct PassRequest {
+    /// Which; `{}` means all.
+    #[schema(value_type = DeadLetterFilter)]
     filter: Box<RawValue>,
     /// A discard sends nothing that could be slowed down: it takes a rate and has no use for it.
-    #[serde(default)]
     rate: Option<Rate>,
+    /// Only count.
     #[serde(default)]
     dry_run: bool,
 }
@@ -89,7 +126,21 @@ impl PassRequest {
     }
 }
 
-/// `POST /v1/dead-letters/replay`
+/// Deliver dead letters again
+#[utoipa::path(
+    post, path = "/dead-letters/replay", operation_id = "replay_dead_letters", tag = "dead letters",
+    params(("Idempotency-Key" = IdempotencyKey, Header)),
+    request_body(content = PassRequest, examples(
+        ("those of a tenant, slowly" = (value = json!({
+            "filter": {"tenant": "acme", "reason": "exhausted"}, "rate": "50/s"
+        }))),
+        ("all, only counted" = (value = json!({"filter": {}, "dry_run": true})))
+    )),
+    responses(
+        (status = 202, description = "A worker takes it up.", body = AskedView),
+        (status = 200, description = "Its idempotency key asked for it before.", body = AskedView)
+    )
+)]
 pub async fn replay(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -103,7 +154,20 @@ pub async fn replay(
     ask(&api, counted(job, matched, dry_run), &headers).await
 }
 
-/// `POST /v1/dead-letters/discard`
+/// Throw dead letters away
+#[utoipa::path(
+    post, path = "/dead-letters/discard", operation_id = "discard_dead_letters", tag = "dead letters",
+    params(("Idempotency-Key" = IdempotencyKey, Header)),
+    request_body(content = PassRequest, examples(
+        ("those of an endpoint before a time" = (value = json!({
+            "filter": {"endpoint": "ep_1", "until": "2026-02-19T14:32:00Z"}
+        })))
+    )),
+    responses(
+        (status = 202, description = "A worker takes it up.", body = AskedView),
+        (status = 200, description = "Its idempotency key asked for it before.", body = AskedView)
+    )
+)]
 pub async fn discard(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -117,7 +181,15 @@ pub async fn discard(
     ask(&api, counted(job, matched, dry_run), &headers).await
 }
 
-/// `POST /v1/dead-letters/reindex`
+/// Read the index of dead letters anew, out of the queue
+#[utoipa::path(
+    post, path = "/dead-letters/reindex", operation_id = "reindex_dead_letters", tag = "dead letters",
+    params(("Idempotency-Key" = IdempotencyKey, Header)),
+    responses(
+        (status = 202, description = "A worker takes it up.", body = AskedView),
+        (status = 200, description = "Its idempotency key asked for it before.", body = AskedView)
+    )
+)]
 pub async fn reindex(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,

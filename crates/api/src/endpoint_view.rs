@@ -8,10 +8,11 @@ use hookfleet_domain::{
     duration_text,
 };
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Endpoint)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields of a public JSON object")]
 pub struct EndpointView {
     id: EndpointId,
@@ -24,7 +25,7 @@ pub struct EndpointView {
     method: Method,
     body: BodyShape,
     signature: Signature,
-    auth: Value,
+    auth: AuthView,
     accept: Option<String>,
     event_header: Option<HeaderName>,
     idempotency_header: Option<HeaderName>,
@@ -40,8 +41,10 @@ pub struct EndpointView {
     has_secret: bool,
     /// Until when deliveries are signed with the secret before it, too.
     previous_secret_until: Option<Timestamp>,
+    /// One that was just generated: in this answer and in no later one.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
+    /// Failed attempts since the last success.
     #[serde(rename = "failureCount")]
     failure_count: u64,
     successes: u64,
@@ -52,9 +55,19 @@ pub struct EndpointView {
     updated_at: Timestamp,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RetryView {
+    #[schema(value_type = Vec<String>)]
     schedule: RetrySchedule,
+}
+
+/// Without its token.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum AuthView {
+    None {},
+    Header { name: HeaderName },
+    Query {},
 }
 
 impl EndpointView {
@@ -73,7 +86,7 @@ impl EndpointView {
             method: settings.method,
             body: settings.body,
             signature: settings.signature,
-            auth: auth(&endpoint.auth),
+            auth: endpoint.auth.into(),
             accept: settings.accept,
             event_header: settings.event_header,
             idempotency_header: settings.idempotency_header,
@@ -106,10 +119,12 @@ impl EndpointView {
     }
 }
 
-fn auth(auth: &Auth) -> Value {
-    match auth {
-        Auth::None => json!({"type": "none"}),
-        Auth::Header { name, .. } => json!({"type": "header", "name": name}),
-        Auth::Query { .. } => json!({"type": "query"}),
+impl From<Auth> for AuthView {
+    fn from(auth: Auth) -> Self {
+        match auth {
+            Auth::None => Self::None {},
+            Auth::Header { name, .. } => Self::Header { name },
+            Auth::Query { .. } => Self::Query {},
+        }
     }
 }

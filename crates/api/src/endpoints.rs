@@ -7,22 +7,24 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hookfleet_domain::{
-    Draft, Endpoint, EndpointHealth, EndpointId, EndpointPatch, EventId, EventType, ProjectId,
-    Rotation, Secret, Signature, TenantId, limits,
+    Draft, Endpoint, EndpointHealth, EndpointId, EndpointPatch, EventId, EventType, IdempotencyKey,
+    ProjectId, Rotation, Signature, TenantId, limits,
 };
 use hookfleet_signing::Key;
 use hookfleet_store::Written;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use utoipa::openapi::{AllOfBuilder, ObjectBuilder, Ref, RefOr, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::Api;
-use crate::attempts::attempt;
+use crate::attempts::AttemptView;
 use crate::endpoint_view::EndpointView;
 use crate::entity_tag::{EntityTag, IfMatch};
-use crate::extract::{Fields, Json, Limit, MaybeJson, Names, page};
+use crate::extract::{Fields, Json, Limit, MaybeJson, Names, Page, page};
 use crate::once::{Once, Turn};
 use crate::problem::Problem;
+use crate::random::NewSecret;
 
 /// Tries at a change that others overtake.
 const TRIES_MAX: u32 = 5;
@@ -39,16 +41,52 @@ impl IntoResponse for Tagged {
     }
 }
 
-/// `POST /v1/tenants/{tenant}/endpoints`: 201, or 200 if its idempotency key created it before.
+/// A patch that begins with nothing: it must say the URL.
+pub struct NewEndpoint;
+
+impl PartialSchema for NewEndpoint {
+    fn schema() -> RefOr<Schema> {
+        let url = ObjectBuilder::new().schema_type(Type::Object).required("url");
+        AllOfBuilder::new().item(Ref::from_schema_name("EndpointPatch")).item(url).into()
+    }
+}
+
+impl ToSchema for NewEndpoint {}
+
+/// Register an endpoint
+///
+/// What is not said is as its profile has it. A generated secret is in this answer and in no later
+/// one.
+#[utoipa::path(
+    post, path = "/endpoints", operation_id = "create_endpoint", tag = "endpoints",
+    params(("Idempotency-Key" = IdempotencyKey, Header)),
+    request_body(content = NewEndpoint, examples(
+        ("a URL is enough" = (value = json!({"url": "https://example.com/hook"}))),
+        ("of a project, with settings of its own" = (value = json!({
+            "url": "https://example.com/hook", "profile": "content-engine", "name": "CMS",
+            "project": "site-1", "events": ["content.*", "import.completed"],
+            "auth": {"type": "header", "name": "X-Api-Key", "token": "opensesame"},
+            "method": "PUT", "headers": {"X-Team": "content"}, "timeout": "10s",
+            "retry": {"schedule": ["5s", "5m", "1h"]}, "rate_limit": "50/s", "max_in_flight": 10
+        })))
+    )),
+    responses(
+        (status = 201, description = "It is registered.", body = EndpointView,
+            headers(("ETag" = String, description = "For `If-Match`."))),
+        (status = 200, description = "Its idempotency key created it before.", body = EndpointView,
+            headers(("ETag" = String, description = "For `If-Match`."))),
+        (status = 409, description = "Fields that contradict each other, nobody who answers at the \
+            URL (where the profile asks for it), or too many endpoints.")
+    )
+)]
 pub async fn create(
     State(api): State<Arc<Api>>,
     Names(tenant): Names<TenantId>,
     headers: HeaderMap,
     Json(patch): Json<EndpointPatch>,
 ) -> Result<(StatusCode, Tagged), Problem> {
-    let random = random()?;
-    let mut generated = None;
-    let generate = |signature: &Signature| generated.insert(new_secret(signature, &random)).clone();
+    let mut new_secret = NewSecret::prepare()?;
+    let generate = |signature: &Signature| new_secret.make(signature);
     let endpoint = patch.create(tenant.clone(), api.clock.now(), api.policy, generate)?;
     let once = Once::of(&api, (&tenant, "endpoint"), &headers)?;
     let id = match once.turn(endpoint.id.clone()).await? {
@@ -69,45 +107,50 @@ pub async fn create(
             once.done(&endpoint.id).await?;
             let tag = EntityTag(endpoint.revision);
             let view = EndpointView::new(endpoint, EndpointHealth::default());
-            Ok((StatusCode::CREATED, Tagged(tag, view.with_secret(generated.as_ref()))))
+            Ok((StatusCode::CREATED, Tagged(tag, view.with_secret(new_secret.made()))))
         }
     }
 }
 
-fn random() -> Result<[u8; 32], Problem> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|_| Problem::unavailable("no randomness"))?;
-    Ok(random)
-}
-
-fn new_secret(signature: &Signature, random: &[u8; 32]) -> Secret {
-    match signature {
-        Signature::Standard => Secret::new(Key::standard_text(random)),
-        Signature::None | Signature::Hex { .. } | Signature::Sha256 { .. } => {
-            Secret::new(hex::encode(random))
-        }
-    }
-}
-
-/// `POST /v1/tenants/{tenant}/endpoints/{endpoint}/rotate-secret`: a generated secret is in this
-/// answer and in no later one.
+/// Put another secret in its place
+///
+/// Takes `If-Match` with an `ETag`, so that nobody's change is overwritten.
+///
+/// For the time of grace, deliveries are signed with both, where the signature has room for two. A
+/// generated secret is in this answer and in no later one.
+#[utoipa::path(
+    post, path = "/endpoints/{endpoint}/rotate-secret", operation_id = "rotate_secret",
+    tag = "endpoints",
+    request_body(content = Rotation, examples(
+        ("a generated one" = (value = json!({}))),
+        ("one of your own, the old one for another hour" = (value = json!({
+            "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "grace": "1h"
+        })))
+    )),
+    responses(
+        (status = 200, description = "It is rotated.", body = EndpointView,
+            headers(("ETag" = String, description = "For `If-Match`."))),
+        (status = 409, description = "It does not sign, its signature asks for another form of \
+            secret, or others change it at the same time."),
+        (status = 412, description = "`If-Match` asks for another revision.")
+    )
+)]
 pub async fn rotate_secret(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, EndpointId)>,
     expected: IfMatch,
     MaybeJson(rotation): MaybeJson<Rotation>,
 ) -> Result<Tagged, Problem> {
-    let random = random()?;
-    let mut generated = None;
-    let generate = |signature: &Signature| generated.insert(new_secret(signature, &random)).clone();
+    let mut new_secret = NewSecret::prepare()?;
     let endpoint = find(&api, &tenant, &id).await?;
     expected.check(endpoint.revision)?;
-    let rotated = rotation.apply(endpoint, api.clock.now(), generate)?;
+    let rotated =
+        rotation.apply(endpoint, api.clock.now(), |signature| new_secret.make(signature))?;
     check_secret(&rotated)?;
     match api.store.replace_endpoint(&rotated).await? {
         Written::Yes => {
             let Tagged(tag, view) = view(&api, rotated).await?;
-            Ok(Tagged(tag, view.with_secret(generated.as_ref())))
+            Ok(Tagged(tag, view.with_secret(new_secret.made())))
         }
         // Tried again, it would be rotated twice: whose secret is it now?
         Written::Conflict => Err(changed_meanwhile()),
@@ -120,12 +163,18 @@ fn changed_meanwhile() -> Problem {
     Problem::new(StatusCode::CONFLICT, detail)
 }
 
-/// `POST /v1/tenants/{tenant}/endpoints/{endpoint}/test`: sends a `webhook.test` now, and answers
-/// with the attempt. Nothing follows from it, and nothing is counted.
+/// Try an endpoint out
+///
+/// Sends a signed `webhook.test` now, and answers with the attempt. Nothing follows from it, and
+/// nothing is counted.
+#[utoipa::path(
+    post, path = "/endpoints/{endpoint}/test", operation_id = "test_endpoint", tag = "endpoints",
+    responses((status = 200, description = "The attempt, whatever it met.", body = AttemptView))
+)]
 pub async fn test(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, EndpointId)>,
-) -> Result<Answer<Value>, Problem> {
+) -> Result<Answer<AttemptView>, Problem> {
     let endpoint = find(&api, &tenant, &id).await?;
     let now = api.clock.now();
     let draft = Draft {
@@ -140,7 +189,7 @@ pub async fn test(
         ),
     };
     let event = draft.accept(EventId::generate(now), now);
-    Ok(Answer(attempt(&api.prober.test(&endpoint, &event).await)))
+    Ok(Answer(api.prober.test(&endpoint, &event).await.into()))
 }
 
 /// What only this layer can check: the secret's form, and whether anybody answers.
@@ -148,8 +197,10 @@ async fn check(api: &Api, endpoint: &Endpoint) -> Result<(), Problem> {
     check_secret(endpoint)?;
     // One that is switched off may be gone, or that is why.
     if endpoint.settings.check_reachable && endpoint.active {
-        let unreachable =
-            |why| Problem::unprocessable(format!("the endpoint is not reachable: {why}"));
+        let unreachable = |why| {
+            let detail = format!("the endpoint is not reachable: {why}");
+            Problem::new(StatusCode::CONFLICT, detail)
+        };
         api.prober.probe(endpoint).await.map_err(unreachable)?;
     }
     Ok(())
@@ -157,16 +208,19 @@ async fn check(api: &Api, endpoint: &Endpoint) -> Result<(), Problem> {
 
 fn check_secret(endpoint: &Endpoint) -> Result<(), Problem> {
     if let (Some(secret), Signature::Standard) = (&endpoint.secret, &endpoint.settings.signature) {
-        Key::standard(secret.expose()).map_err(Problem::unprocessable)?;
+        let conflict = |error| Problem::new(StatusCode::CONFLICT, error);
+        Key::standard(secret.expose()).map_err(conflict)?;
     }
     Ok(())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListQuery {
     project: Option<ProjectId>,
     active: Option<bool>,
+    /// That want events of this type.
     event_type: Option<EventType>,
     limit: Option<Limit>,
     cursor: Option<EndpointId>,
@@ -185,12 +239,16 @@ impl ListQuery {
     }
 }
 
-/// `GET /v1/tenants/{tenant}/endpoints`
+/// The tenant's endpoints
+#[utoipa::path(
+    get, path = "/endpoints", operation_id = "list_endpoints", tag = "endpoints", params(ListQuery),
+    responses((status = 200, description = "In the order of their ids.", body = Page<EndpointView>))
+)]
 pub async fn list(
     State(api): State<Arc<Api>>,
     Names(tenant): Names<TenantId>,
     Fields(query): Fields<ListQuery>,
-) -> Result<Answer<Value>, Problem> {
+) -> Result<Answer<Page<EndpointView>>, Problem> {
     let page = page(query.limit, None);
     let mut endpoints = api.store.endpoints(&tenant).await?;
     endpoints.retain(|endpoint| query.matches(endpoint));
@@ -199,13 +257,17 @@ pub async fn list(
     let ids: Vec<EndpointId> = endpoints.iter().map(|endpoint| endpoint.id.clone()).collect();
     let health = api.store.endpoint_health(&ids).await?;
     let items = endpoints.into_iter().zip(health);
-    let items: Vec<_> =
-        items.map(|(endpoint, health)| EndpointView::new(endpoint, health)).collect();
-    let next_cursor = ids.last().filter(|_| more);
-    Ok(Answer(json!({"items": items, "next_cursor": next_cursor})))
+    let items = items.map(|(endpoint, health)| EndpointView::new(endpoint, health)).collect();
+    let next_cursor = ids.last().filter(|_| more).map(EndpointId::to_string);
+    Ok(Answer(Page { items, next_cursor }))
 }
 
-/// `GET /v1/tenants/{tenant}/endpoints/{endpoint}`
+/// An endpoint
+#[utoipa::path(
+    get, path = "/endpoints/{endpoint}", operation_id = "show_endpoint", tag = "endpoints",
+    responses((status = 200, description = "The endpoint.", body = EndpointView,
+        headers(("ETag" = String, description = "For `If-Match`."))))
+)]
 pub async fn show(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, EndpointId)>,
@@ -214,7 +276,28 @@ pub async fn show(
     view(&api, endpoint).await
 }
 
-/// `PATCH /v1/tenants/{tenant}/endpoints/{endpoint}`
+/// Change an endpoint
+///
+/// What is not said stays as it is; `null` clears what can be empty (RFC 7396). Another `profile`
+/// begins with that profile's settings anew.
+///
+/// Takes `If-Match` with an `ETag`, so that nobody's change is overwritten.
+#[utoipa::path(
+    patch, path = "/endpoints/{endpoint}", operation_id = "change_endpoint", tag = "endpoints",
+    request_body(content = EndpointPatch, examples(
+        ("switch it off" = (value = json!({"active": false}))),
+        ("every event of the tenant, without a limit" = (value = json!({
+            "active": true, "project": null, "events": [], "rate_limit": null
+        })))
+    )),
+    responses(
+        (status = 200, description = "It is changed.", body = EndpointView,
+            headers(("ETag" = String, description = "For `If-Match`."))),
+        (status = 409, description = "Fields that contradict each other, nobody who answers at the \
+            URL (where the profile asks for it), or others who change it at the same time."),
+        (status = 412, description = "`If-Match` asks for another revision.")
+    )
+)]
 pub async fn change(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, EndpointId)>,
@@ -235,7 +318,18 @@ pub async fn change(
     Err(changed_meanwhile())
 }
 
-/// `DELETE /v1/tenants/{tenant}/endpoints/{endpoint}`
+/// Delete an endpoint
+///
+/// Deliveries that it has yet become dead letters with the reason `endpoint_deleted`.
+///
+/// Takes `If-Match` with an `ETag`, so that nobody's change is lost.
+#[utoipa::path(
+    delete, path = "/endpoints/{endpoint}", operation_id = "delete_endpoint", tag = "endpoints",
+    responses(
+        (status = 204, description = "It is deleted."),
+        (status = 412, description = "`If-Match` asks for another revision.")
+    )
+)]
 pub async fn delete(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, EndpointId)>,

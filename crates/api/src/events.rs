@@ -7,43 +7,62 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hookfleet_domain::{
-    Draft, EventId, EventType, IdempotencyKey, ProjectId, TenantId, Timestamp, TraceParent,
+    AttemptRecord, Draft, EndpointId, EventId, EventType, Generation, IdempotencyKey, ProjectId,
+    TenantId, Timestamp, TraceParent,
 };
 use hookfleet_producer::Published;
-use hookfleet_store::{EventStatus, Progress};
+use hookfleet_store::{Progress, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::Api;
+use crate::attempts::AttemptView;
 use crate::extract::{Json, Names};
 use crate::once::idempotency_key;
 use crate::problem::Problem;
 use crate::wait;
 
-/// An event as callers hand it in. Its idempotency key stands inside in a batch alone; that of a
-/// single event is a header.
-#[derive(Debug, Deserialize)]
+/// An event as callers hand it in.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewEvent)]
 pub struct EventRequest {
     #[serde(rename = "type")]
     event_type: EventType,
+    /// Anything, up to 1 MiB; what is delivered of it are the same characters.
+    #[schema(value_type = Value)]
     data: Arc<RawValue>,
-    #[serde(default)]
+    /// The part of the tenant that it belongs to.
     project: Option<ProjectId>,
-    #[serde(default)]
+    /// When it happened; else now.
     timestamp: Option<Timestamp>,
-    #[serde(default)]
+}
+
+/// One of a batch, with its idempotency key inside; that of a single event is a header.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = BatchedEvent)]
+pub struct BatchedRequest {
+    #[serde(rename = "type")]
+    event_type: EventType,
+    #[schema(value_type = Value)]
+    data: Arc<RawValue>,
+    project: Option<ProjectId>,
+    timestamp: Option<Timestamp>,
     idempotency_key: Option<IdempotencyKey>,
 }
 
 /// An event that is durable.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Published)]
 pub struct PublishedView {
     id: EventId,
+    /// Its idempotency key published it before.
     duplicate: bool,
     /// For callers who wait.
     #[serde(skip_serializing_if = "Option::is_none")]
-    deliveries: Option<Vec<serde_json::Value>>,
+    deliveries: Option<Vec<DeliveryView>>,
 }
 
 impl From<Published> for PublishedView {
@@ -52,39 +71,43 @@ impl From<Published> for PublishedView {
     }
 }
 
-impl EventRequest {
+impl BatchedRequest {
     /// The draft of a tenant's event.
     pub fn draft(self, tenant: TenantId, trace: Option<TraceParent>) -> Draft {
-        Draft {
-            tenant,
-            event_type: self.event_type,
-            project: self.project,
-            timestamp: self.timestamp,
-            idempotency_key: self.idempotency_key,
-            trace,
-            data: self.data,
-        }
+        let Self { event_type, data, project, timestamp, idempotency_key } = self;
+        Draft { tenant, event_type, project, timestamp, idempotency_key, trace, data }
     }
 }
 
-/// `POST /v1/tenants/{tenant}/events`: 202 once the event is durable, 200 for a duplicate. With
-/// `Prefer: wait=30` also what the endpoints answered, as far as they did in that time.
+/// Publish an event
+///
+/// 202 once it is durable, never before. With `Prefer: wait=30` the answer also tells what the
+/// endpoints answered, as far as they did in that time.
+#[utoipa::path(
+    post, path = "/events", operation_id = "publish_event", tag = "events",
+    params(("Idempotency-Key" = IdempotencyKey, Header), ("Prefer" = String, Header)),
+    request_body(content = EventRequest, examples(
+        ("an event" = (value = json!({"type": "content.published", "data": {"title": "News"}}))),
+        ("of a project, at a time of its own" = (value = json!({
+            "type": "content.published", "project": "site-1",
+            "timestamp": "2026-02-19T14:32:00Z", "data": ["anything"]
+        })))
+    )),
+    responses(
+        (status = 202, description = "It is durable.", body = PublishedView),
+        (status = 200, description = "Its idempotency key published it before.", body = PublishedView)
+    )
+)]
 pub async fn publish(
     State(api): State<Arc<Api>>,
     Names(tenant): Names<TenantId>,
     headers: HeaderMap,
     Json(event): Json<EventRequest>,
 ) -> Result<Response, Problem> {
-    if event.idempotency_key.is_some() {
-        let detail =
-            "unknown field `idempotency_key`: a single event has the header `Idempotency-Key`";
-        return Err(Problem::unprocessable(detail));
-    }
-    let draft = Draft {
-        idempotency_key: idempotency_key(&headers)?,
-        ..event.draft(tenant, trace(&headers))
-    };
-    let tenant = draft.tenant.clone();
+    let EventRequest { event_type, data, project, timestamp } = event;
+    let idempotency_key = idempotency_key(&headers)?;
+    let batched = BatchedRequest { event_type, data, project, timestamp, idempotency_key };
+    let draft = batched.draft(tenant.clone(), trace(&headers));
     let published = api.producer.publish(draft).await?;
     let status = if published.duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut view = PublishedView::from(published);
@@ -100,8 +123,9 @@ pub fn trace(headers: &HeaderMap) -> Option<TraceParent> {
     headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }
 
-#[derive(Debug, Serialize)]
-struct EventView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+pub struct EventView {
     id: EventId,
     tenant: TenantId,
     #[serde(rename = "type")]
@@ -109,44 +133,74 @@ struct EventView {
     project: Option<ProjectId>,
     timestamp: Timestamp,
     accepted_at: Timestamp,
+    /// Until then its deliveries are not known.
     fanned_out: bool,
-    deliveries: Vec<serde_json::Value>,
+    deliveries: Vec<DeliveryView>,
 }
 
-/// `GET /v1/tenants/{tenant}/events/{event}`
+/// An event and its deliveries
+#[utoipa::path(
+    get, path = "/events/{event}", operation_id = "show_event", tag = "events",
+    responses((status = 200, description = "What became of it.", body = EventView))
+)]
 pub async fn show(
     State(api): State<Arc<Api>>,
     Names((tenant, event)): Names<(TenantId, EventId)>,
-) -> Result<Response, Problem> {
+) -> Result<Answer<EventView>, Problem> {
     let status = api.store.event_status(&tenant, &event).await?;
     let missing = || Problem::not_found(format!("event {event} is not known, or was forgotten"));
     let status = status.ok_or_else(missing)?;
-    let EventStatus { id, tenant, event_type, project, timestamp, accepted_at, .. } = status;
-    let deliveries = status.deliveries.iter().map(delivery).collect();
-    let fanned_out = status.fanned_out;
-    let view = EventView {
-        id,
-        tenant,
-        event_type,
-        project,
-        timestamp,
-        accepted_at,
-        fanned_out,
+    let deliveries = status.deliveries.into_iter().map(DeliveryView::from).collect();
+    Ok(Answer(EventView {
+        id: status.id,
+        tenant: status.tenant,
+        event_type: status.event_type,
+        project: status.project,
+        timestamp: status.timestamp,
+        accepted_at: status.accepted_at,
+        fanned_out: status.fanned_out,
         deliveries,
-    };
-    Ok(Answer(view).into_response())
+    }))
 }
 
 /// A delivery as callers see it.
-pub fn delivery(progress: &Progress) -> serde_json::Value {
-    serde_json::json!({
-        "endpoint_id": progress.endpoint,
-        "status": progress.stage.label(),
-        "attempts": progress.attempts,
-        "http_status": progress.http_status,
-        "generation": progress.generation,
-        "updated_at": progress.updated_at,
-    })
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Delivery)]
+pub struct DeliveryView {
+    endpoint_id: EndpointId,
+    status: Stage,
+    /// Attempts made in its newest generation.
+    attempts: u32,
+    /// Of the last answer, if there was one.
+    http_status: Option<u16>,
+    /// How often it was begun anew.
+    generation: Generation,
+    updated_at: Option<Timestamp>,
+    /// For publishers who wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_attempt: Option<AttemptView>,
+}
+
+impl DeliveryView {
+    /// With the last attempt, for a publisher who waited for it.
+    #[must_use]
+    pub fn with_attempt(self, made: Option<AttemptRecord>) -> Self {
+        Self { last_attempt: made.map(AttemptView::from), ..self }
+    }
+}
+
+impl From<Progress> for DeliveryView {
+    fn from(progress: Progress) -> Self {
+        Self {
+            endpoint_id: progress.endpoint,
+            status: progress.stage,
+            attempts: progress.attempts,
+            http_status: progress.http_status,
+            generation: progress.generation,
+            updated_at: progress.updated_at,
+            last_attempt: None,
+        }
+    }
 }
 
 #[cfg(test)]

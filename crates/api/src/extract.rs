@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use axum::Json as Answer;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use hookfleet_domain::limits;
 use hookfleet_store::PageRequest;
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::problem::Problem;
 
@@ -125,6 +128,15 @@ impl Limit {
     }
 }
 
+impl PartialSchema for Limit {
+    fn schema() -> RefOr<Schema> {
+        let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+        limit.maximum(Some(limits::PAGE_ITEMS_MAX)).into()
+    }
+}
+
+impl ToSchema for Limit {}
+
 impl TryFrom<usize> for Limit {
     type Error = String;
 
@@ -134,6 +146,22 @@ impl TryFrom<usize> for Limit {
             return Ok(Self(limit));
         }
         Err(format!("limit {limit} is out of range: expected 1 to {max}"))
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Page<T> {
+    /// What stands on it.
+    pub items: Vec<T>,
+    /// Where the next one begins; none: this is the last one.
+    pub next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The only page of a list.
+    pub fn whole(items: impl Iterator<Item = T>) -> Answer<Self> {
+        Answer(Self { items: items.collect(), next_cursor: None })
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json as Answer};
-use hookfleet_domain::{EndpointId, JobId, TenantId, Timestamp};
+use hookfleet_domain::{EndpointId, IdempotencyKey, JobId, TenantId, Timestamp};
 use hookfleet_store::{Job, JobKind, JobState};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Api;
 use crate::auth::Caller;
@@ -18,14 +18,37 @@ use crate::once::{Once, Turn};
 use crate::problem::Problem;
 
 /// What an endpoint missed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Recover)]
 pub struct RecoverRequest {
+    /// Events that were accepted at this time or later.
     since: Timestamp,
 }
 
-/// `POST /v1/tenants/{tenant}/endpoints/{endpoint}/recover`: delivers everything that it missed since
-/// a time, out of the archive.
+/// What was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Asked)]
+pub struct AskedView {
+    job_id: JobId,
+    /// Dead letters that it is about.
+    matched: u64,
+}
+
+/// Deliver what an endpoint missed
+///
+/// Everything that it was to get since a time and did not, out of the archive.
+#[utoipa::path(
+    post, path = "/endpoints/{endpoint}/recover", operation_id = "recover_endpoint", tag = "endpoints",
+    params(("Idempotency-Key" = IdempotencyKey, Header)),
+    request_body(content = RecoverRequest, examples(
+        ("since a time" = (value = json!({"since": "2026-02-19T14:32:00Z"})))
+    )),
+    responses(
+        (status = 202, description = "A worker takes it up.", body = AskedView),
+        (status = 200, description = "Its idempotency key asked for it before.", body = AskedView)
+    )
+)]
 pub async fn recover(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -40,7 +63,7 @@ pub async fn recover(
 }
 
 /// 202 with the job's id, or 200 if its idempotency key asked for it before.
-pub type Asked = (StatusCode, Answer<Value>);
+pub type Asked = (StatusCode, Answer<AskedView>);
 
 /// Whose idempotency keys the operator's are.
 const OPERATOR: &str = "-operator-";
@@ -57,14 +80,14 @@ pub async fn ask(api: &Api, job: Job, headers: &HeaderMap) -> Result<Asked, Prob
         Turn::Again(id) => {
             let job = api.store.job(&id).await?;
             let matched = job.map_or(0, |job| job.matched);
-            return Ok((StatusCode::OK, Answer(json!({"job_id": id, "matched": matched}))));
+            return Ok((StatusCode::OK, Answer(AskedView { job_id: id, matched })));
         }
     };
     let job = Job { id, ..job };
     api.store.put_job(&job).await?;
     once.done(&job.id).await?;
     tracing::info!(job.id = %job.id, "{} asked for job {}", job.created_by, job.id);
-    Ok((StatusCode::ACCEPTED, Answer(json!({"job_id": job.id, "matched": job.matched}))))
+    Ok((StatusCode::ACCEPTED, Answer(AskedView { job_id: job.id, matched: job.matched })))
 }
 
 /// A job that this caller asked for just now.
@@ -86,7 +109,11 @@ pub fn asked(api: &Api, caller: &Caller, kind: JobKind) -> Job {
     }
 }
 
-/// `GET /v1/jobs/{job}`
+/// A job, and how far it is
+#[utoipa::path(
+    get, path = "/jobs/{job}", operation_id = "show_job", tag = "dead letters",
+    responses((status = 200, description = "The job.", body = Job))
+)]
 pub async fn show(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,

@@ -17,7 +17,9 @@ mod health;
 mod jobs;
 mod metrics;
 mod once;
+mod openapi;
 mod problem;
+mod random;
 mod resend;
 mod tokens;
 mod wait;
@@ -26,7 +28,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use hookfleet_domain::{AttemptRecord, Clock, Endpoint, EndpointPolicy, Event, Secret, limits};
 use hookfleet_producer::Producer;
@@ -34,6 +35,10 @@ use hookfleet_queue::Queue;
 use hookfleet_store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
 use problem::Problem;
 
@@ -89,43 +94,50 @@ const _: () = assert!(
     "the longest filter fits, too: ids of up to 64 characters, with quotes, comma and a space"
 );
 
-/// The routes of the API, with health beside them.
+/// Every route under `/v1`, each with its description.
+fn routes() -> OpenApiRouter<Arc<Api>> {
+    let limit = DefaultBodyLimit::max;
+    let tenant = OpenApiRouter::new()
+        .routes(routes!(events::publish).layer(limit(EVENT_REQUEST_BYTES_MAX)))
+        .routes(routes!(batch::publish).layer(limit(limits::BATCH_BYTES_MAX)))
+        .routes(routes!(events::show))
+        .routes(routes!(resend::resend))
+        .routes(routes!(endpoints::list, endpoints::create))
+        .routes(routes!(endpoints::show, endpoints::change, endpoints::delete))
+        .routes(routes!(attempts::list))
+        .routes(routes!(endpoints::test))
+        .routes(routes!(endpoints::rotate_secret))
+        .routes(routes!(jobs::recover))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke));
+    let v1 = OpenApiRouter::new()
+        .nest("/tenants/{tenant}", tenant)
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::replay))
+        .routes(routes!(dead_letters::discard))
+        .routes(routes!(dead_letters::reindex))
+        .routes(routes!(dead_letters::show))
+        .routes(routes!(jobs::show));
+    OpenApiRouter::with_openapi(openapi::Names::openapi()).nest("/v1", v1)
+}
+
+/// The OpenAPI document, as the API serves it at `/openapi.json`.
+pub fn document() -> OpenApi {
+    openapi::complete(routes().into_openapi())
+}
+
+/// The routes of the API, with its description and health beside them.
 pub fn router(api: Api) -> Router {
     let ready = QueueAndStore::new(Arc::clone(&api.queue), Arc::clone(&api.store));
     let api = Arc::new(api);
-    let limit = DefaultBodyLimit::max;
-    let tenant = Router::new()
-        .route("/events", post(events::publish).layer(limit(EVENT_REQUEST_BYTES_MAX)))
-        .route("/events/batch", post(batch::publish).layer(limit(limits::BATCH_BYTES_MAX)))
-        .route("/events/{event}", get(events::show))
-        .route("/events/{event}/resend", post(resend::resend))
-        .route("/endpoints", get(endpoints::list).post(endpoints::create))
-        .route(
-            "/endpoints/{endpoint}",
-            get(endpoints::show).patch(endpoints::change).delete(endpoints::delete),
-        )
-        .route("/endpoints/{endpoint}/attempts", get(attempts::list))
-        .route("/endpoints/{endpoint}/test", post(endpoints::test))
-        .route("/endpoints/{endpoint}/rotate-secret", post(endpoints::rotate_secret))
-        .route("/endpoints/{endpoint}/recover", post(jobs::recover))
-        .route("/tokens", get(tokens::list).post(tokens::create))
-        .route("/tokens/{token}", delete(tokens::revoke));
-    let v1 = Router::new()
-        .nest("/tenants/{tenant}", tenant)
-        .route("/dead-letters", get(dead_letters::list))
-        .route("/dead-letters/replay", post(dead_letters::replay))
-        .route("/dead-letters/discard", post(dead_letters::discard))
-        .route("/dead-letters/reindex", post(dead_letters::reindex))
-        .route("/dead-letters/{letter}", get(dead_letters::show))
-        .route("/jobs/{job}", get(jobs::show));
-    Router::new()
-        .nest("/v1", v1)
+    Router::from(routes())
         .fallback(Problem::no_route)
         .method_not_allowed_fallback(Problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(SMALL_REQUEST_BYTES_MAX))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&api), auth::authenticate))
         .layer(middleware::from_fn_with_state(Arc::clone(&api), metrics::measure))
         .with_state(api)
+        .merge(openapi::router())
         .merge(health_router(Arc::new(ready)))
 }
 

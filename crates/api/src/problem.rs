@@ -12,9 +12,10 @@ use hookfleet_store::StoreError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::error::Category;
+use utoipa::ToSchema;
 
 /// An error as callers see it. `detail` names what is wrong and what is expected, never a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
     #[serde(rename = "type")]
     kind: &'static str,
@@ -94,11 +95,6 @@ impl Problem {
         let detail = format!("{field}: {}", self.detail);
         Self { detail, ..self }
     }
-
-    /// As one line's answer within a batch.
-    pub fn into_value(self) -> Value {
-        serde_json::json!({"status": self.status, "title": self.title, "detail": self.detail})
-    }
 }
 
 /// Serde quotes a value of the wrong type: could that be a secret or a token?
@@ -176,7 +172,17 @@ impl From<PublishError> for Problem {
 
 impl From<InvalidEndpoint> for Problem {
     fn from(error: InvalidEndpoint) -> Self {
-        Self::unprocessable(error)
+        let status = match &error {
+            InvalidEndpoint::HttpNotAllowed => StatusCode::FORBIDDEN,
+            InvalidEndpoint::HttpsRequired | InvalidEndpoint::Conflict { .. } => {
+                StatusCode::CONFLICT
+            }
+            InvalidEndpoint::UrlMissing
+            | InvalidEndpoint::Url(_)
+            | InvalidEndpoint::Header(_)
+            | InvalidEndpoint::Field { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, error)
     }
 }
 

@@ -7,32 +7,50 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use hookfleet_domain::{
-    AttemptNumber, Delay, Delivery, Endpoint, EndpointId, Event, EventId, Generation, TenantId,
-    limits,
+    Delay, Delivery, Endpoint, EndpointId, Event, EventId, Generation, TenantId, limits,
 };
 use hookfleet_queue::{Outgoing, archived};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Api;
 use crate::endpoints::find;
 use crate::extract::{MaybeJson, Names};
 use crate::problem::Problem;
 
-/// To whom; without ids, to every endpoint that wants the event.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// To whom.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Resend)]
 pub struct ResendRequest {
+    /// Without ids, to every endpoint that wants the event.
+    #[schema(max_items = 1000)]
     endpoint_ids: Option<Vec<EndpointId>>,
 }
 
-/// `POST /v1/tenants/{tenant}/events/{event}/resend`: 202 once every delivery is durable. Each is begun
-/// anew, whatever became of it before.
+/// To whom it goes out again.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Resent)]
+pub struct ResentView {
+    id: EventId,
+    endpoint_ids: Vec<EndpointId>,
+}
+
+/// Deliver an event again
+///
+/// 202 once every delivery is durable. Each is begun anew, whatever became of it before.
+#[utoipa::path(
+    post, path = "/events/{event}/resend", operation_id = "resend_event", tag = "events",
+    request_body(content = ResendRequest, examples(
+        ("to everyone who wants it" = (value = json!({})))
+    )),
+    responses((status = 202, description = "They are on their way.", body = ResentView))
+)]
 pub async fn resend(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, EventId)>,
     MaybeJson(request): MaybeJson<ResendRequest>,
-) -> Result<(StatusCode, Answer<Value>), Problem> {
+) -> Result<(StatusCode, Answer<ResentView>), Problem> {
     let event = archived(api.queue.as_ref(), &id).await?.filter(|event| event.tenant == tenant);
     let missing = || Problem::not_found(format!("event {id} is not in the archive"));
     let event = Arc::new(event.ok_or_else(missing)?);
@@ -45,17 +63,12 @@ pub async fn resend(
     api.store.remember_event(&event, Some(&ids)).await?;
     for id in &ids {
         let generation = generations.get(id).copied().unwrap_or(Generation::FIRST).next();
-        let delivery = Delivery {
-            event: Arc::clone(&event),
-            endpoint: id.clone(),
-            generation,
-            attempt: AttemptNumber::FIRST,
-            history: Vec::new(),
-        };
+        let first = Delivery::first(Arc::clone(&event), id.clone());
+        let delivery = Delivery { generation, ..first };
         api.queue.publish(Outgoing::Delivery(&delivery, Delay::NONE)).await?;
         api.store.reopen(&event.id, id, generation).await?;
     }
-    let answer = json!({"id": event.id, "endpoint_ids": ids});
+    let answer = ResentView { id: event.id.clone(), endpoint_ids: ids };
     Ok((StatusCode::ACCEPTED, Answer(answer)))
 }
 

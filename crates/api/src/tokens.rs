@@ -5,37 +5,69 @@ use std::sync::Arc;
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use hookfleet_domain::{Access, ApiToken, TenantId, Timestamp, TokenId, limits};
+use hookfleet_domain::{Access, ApiToken, IdempotencyKey, TenantId, Timestamp, TokenId, limits};
 use hookfleet_store::Written;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Api;
 use crate::auth::digest;
-use crate::extract::{Json, Names};
+use crate::extract::{Json, Names, Page};
 use crate::once::{Once, Turn};
 use crate::problem::Problem;
+use crate::random::random;
 
 /// Tells what it is to whoever finds it somewhere.
 const PREFIX: &str = "hookfleet_";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewToken)]
 pub struct TokenRequest {
-    #[serde(default)]
+    /// For people.
+    #[schema(max_length = 200)]
     name: Option<String>,
+    /// `full` unless it is said.
     #[serde(default)]
     access: Access,
 }
 
-/// `POST /v1/tenants/{tenant}/tokens`: the token is in this answer and in no later one. 200, without
-/// it, if its idempotency key made it before.
+/// A token as callers see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiToken)]
+pub struct TokenView {
+    id: TokenId,
+    tenant: TenantId,
+    name: Option<String>,
+    access: Access,
+    created_at: Timestamp,
+    /// To the minute or so.
+    last_used_at: Option<Timestamp>,
+    /// The token itself: in the answer that made it, and in no later one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+/// Make a token
+#[utoipa::path(
+    post, path = "/tokens", operation_id = "create_token", tag = "tokens",
+    params(("Idempotency-Key" = IdempotencyKey, Header)),
+    request_body(content = TokenRequest, examples(
+        ("that may do everything of the tenant's" = (value = json!({"name": "publisher"}))),
+        ("that may only read" = (value = json!({"name": "dashboard", "access": "read"})))
+    )),
+    responses(
+        (status = 201, description = "It is made.", body = TokenView),
+        (status = 200, description = "Its idempotency key made it before.", body = TokenView),
+        (status = 409, description = "The tenant has too many.")
+    )
+)]
 pub async fn create(
     State(api): State<Arc<Api>>,
     Names(tenant): Names<TenantId>,
     headers: HeaderMap,
     Json(request): Json<TokenRequest>,
-) -> Result<(StatusCode, Answer<Value>), Problem> {
+) -> Result<(StatusCode, Answer<TokenView>), Problem> {
     if request.name.as_ref().is_some_and(|name| name.chars().count() > limits::NAME_CHARS_MAX) {
         let max = limits::NAME_CHARS_MAX;
         return Err(Problem::unprocessable(format!("name: expected at most {max} characters")));
@@ -45,9 +77,7 @@ pub async fn create(
         Turn::First(id) => id,
         Turn::Again(id) => return Ok((StatusCode::OK, find(&api, &tenant, &id).await?)),
     };
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|_| Problem::unavailable("no randomness"))?;
-    let text = format!("{PREFIX}{}", hex::encode(random));
+    let text = format!("{PREFIX}{}", hex::encode(random()?));
     let now = api.clock.now();
     let token = ApiToken {
         id,
@@ -65,33 +95,41 @@ pub async fn create(
         }
         Written::Yes | Written::Conflict | Written::Missing => {
             once.done(&token.id).await?;
-            let mut shown = view(&token, None);
-            if let Some(fields) = shown.as_object_mut() {
-                fields.insert("token".to_owned(), text.into());
-            }
+            let shown = TokenView { token: Some(text), ..view(token, None) };
             Ok((StatusCode::CREATED, Answer(shown)))
         }
     }
 }
 
-async fn find(api: &Api, tenant: &TenantId, id: &TokenId) -> Result<Answer<Value>, Problem> {
+async fn find(api: &Api, tenant: &TenantId, id: &TokenId) -> Result<Answer<TokenView>, Problem> {
     let tokens = api.store.tokens(tenant).await?;
-    let found = tokens.iter().find(|(token, _)| token.id == *id);
-    let found = found.map(|(token, used)| Answer(view(token, *used)));
+    let found = tokens.into_iter().find(|(token, _)| token.id == *id);
+    let found = found.map(|(token, used)| Answer(view(token, used)));
     found.ok_or_else(|| Problem::not_found(format!("token {id} was revoked since")))
 }
 
-/// `GET /v1/tenants/{tenant}/tokens`: all of them, so there is one page.
+/// The tenant's tokens
+///
+/// All of them, so there is one page.
+#[utoipa::path(
+    get, path = "/tokens", operation_id = "list_tokens", tag = "tokens",
+    responses((status = 200, description = "Without the tokens themselves.", body = Page<TokenView>))
+)]
 pub async fn list(
     State(api): State<Arc<Api>>,
     Names(tenant): Names<TenantId>,
-) -> Result<Answer<Value>, Problem> {
+) -> Result<Answer<Page<TokenView>>, Problem> {
     let tokens = api.store.tokens(&tenant).await?;
-    let items: Vec<Value> = tokens.iter().map(|(token, used)| view(token, *used)).collect();
-    Ok(Answer(json!({"items": items, "next_cursor": null})))
+    Ok(Page::whole(tokens.into_iter().map(|(token, used)| view(token, used))))
 }
 
-/// `DELETE /v1/tenants/{tenant}/tokens/{token}`: within a second it is known nowhere.
+/// Revoke a token
+///
+/// Within a second it is known nowhere.
+#[utoipa::path(
+    delete, path = "/tokens/{token}", operation_id = "revoke_token", tag = "tokens",
+    responses((status = 204, description = "It is revoked."))
+)]
 pub async fn revoke(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, TokenId)>,
@@ -102,13 +140,7 @@ pub async fn revoke(
     Err(Problem::not_found(format!("the tenant has no token {id}")))
 }
 
-fn view(token: &ApiToken, last_used_at: Option<Timestamp>) -> Value {
-    json!({
-        "id": token.id,
-        "tenant": token.tenant,
-        "name": token.name,
-        "access": token.access,
-        "created_at": token.created_at,
-        "last_used_at": last_used_at,
-    })
+fn view(token: ApiToken, last_used_at: Option<Timestamp>) -> TokenView {
+    let ApiToken { id, tenant, name, access, created_at, .. } = token;
+    TokenView { id, tenant, name, access, created_at, last_used_at, token: None }
 }

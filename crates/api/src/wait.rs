@@ -6,12 +6,10 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use hookfleet_domain::{AttemptRecord, EndpointId, EventId, TenantId, limits};
 use hookfleet_store::{EventStatus, Progress, Stage};
-use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::Api;
-use crate::attempts::attempt;
-use crate::events::delivery;
+use crate::events::DeliveryView;
 use crate::problem::Problem;
 
 /// How often it is looked, at first and at last.
@@ -36,7 +34,7 @@ pub async fn outcomes(
     api: &Api,
     (tenant, id): (&TenantId, &EventId),
     wait: Duration,
-) -> Result<Vec<Value>, Problem> {
+) -> Result<Vec<DeliveryView>, Problem> {
     let end = Instant::now() + wait;
     let [mut pause, longest] = LOOK_EVERY;
     let status = loop {
@@ -48,16 +46,12 @@ pub async fn outcomes(
         pause = (pause * 2).min(longest);
     };
     let deliveries = status.map(|status| status.deliveries).unwrap_or_default();
-    let attempts = last_attempts(api, id, &deliveries).await?;
-    let view = |progress: &Progress| {
-        let mut view = delivery(progress);
-        if let (Some(fields), Some(made)) = (view.as_object_mut(), attempts.get(&progress.endpoint))
-        {
-            fields.insert("last_attempt".to_owned(), attempt(made));
-        }
-        view
+    let mut attempts = last_attempts(api, id, &deliveries).await?;
+    let view = |progress: Progress| {
+        let last_attempt = attempts.remove(&progress.endpoint);
+        DeliveryView::from(progress).with_attempt(last_attempt)
     };
-    Ok(deliveries.iter().map(view).collect())
+    Ok(deliveries.into_iter().map(view).collect())
 }
 
 fn is_attempted(status: &EventStatus) -> bool {

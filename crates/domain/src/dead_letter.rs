@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     AttemptSummary, DeadLetterId, Delivery, EndpointId, Event, EventId, EventType, IdempotencyKey,
@@ -43,7 +44,9 @@ pub enum Remains {
 }
 
 /// Why a delivery was given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadLetterReason {
     /// The last attempt of its schedule failed.
@@ -137,8 +140,8 @@ impl DeadLetter {
 }
 
 /// Which dead letters are meant. An absent field matches everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct DeadLetterFilter {
     /// Whose.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,7 +162,9 @@ pub struct DeadLetterFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// Just these; at most [`limits::FILTER_IDS_MAX`]. A single one may be given as `id`.
-    #[serde(alias = "id", skip_serializing_if = "Vec::is_empty", deserialize_with = "bounded_ids")]
+    #[serde(default, alias = "id", deserialize_with = "bounded_ids")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(schema_with = crate::schema::ids)]
     pub ids: Vec<DeadLetterId>,
 }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{EndpointId, Event, EventId, EventType, Timestamp, limits};
 
 /// Which attempt of a delivery this is, counted from one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct AttemptNumber(u32);
 
@@ -39,7 +40,7 @@ impl AttemptNumber {
 
 /// How often this delivery was begun anew: each replay and each resend is a generation, and only
 /// the newest one is alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct Generation(u32);
 
@@ -121,7 +122,7 @@ impl Delivery {
 }
 
 /// What is remembered of an attempt for as long as its delivery is under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttemptSummary {
     /// Which one it was.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{
     Auth, EndpointId, EndpointUrl, Event, Profile, ProjectId, Secret, Settings, Signature,
@@ -56,7 +57,7 @@ pub struct RetiredSecret {
 }
 
 /// Why an endpoint was switched off by us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DisabledReason {
     /// It answered `410 Gone`.

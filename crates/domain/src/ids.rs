@@ -6,8 +6,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::ObjectBuilder;
 use uuid::Uuid;
 
+use crate::schema::{VISIBLE, WORD, text};
 use crate::{Generation, Timestamp};
 
 /// A text that cannot be the name or id it was given for.
@@ -21,11 +23,13 @@ pub struct InvalidName {
 
 /// A checked text that is cheap to clone.
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $expected:literal, $valid:expr) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $expected:literal, $valid:expr, $schema:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(Arc<str>);
+
+        crate::schema::text_schema!($name, concat!($kind, ": ", $expected), $schema.0, $schema.1);
 
         impl $name {
             /// The text itself.
@@ -80,21 +84,24 @@ name!(
     TenantId,
     "tenant",
     "1 to 64 letters, digits, `_` or `-`",
-    |text| is_word(text, 64)
+    |text| is_word(text, 64),
+    word("acme")
 );
 name!(
     /// A part of a tenant, such as one website.
     ProjectId,
     "project",
     "1 to 64 letters, digits, `_` or `-`",
-    |text| is_word(text, 64)
+    |text| is_word(text, 64),
+    word("site-1")
 );
 name!(
     /// What an event is about: words joined by dots, such as `content.published`.
     EventType,
     "event type",
     "up to 128 characters: words of letters, digits, `_` or `-`, joined by dots",
-    |text| text.len() <= 128 && text.split('.').all(|word| is_word(word, 128))
+    |text| text.len() <= 128 && text.split('.').all(|word| is_word(word, 128)),
+    (text(r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", 128), "content.published")
 );
 name!(
     /// An event's id. Those that we make are `UUIDv7`: they sort by time and tell where in the
@@ -102,50 +109,62 @@ name!(
     EventId,
     "event id",
     "1 to 64 letters, digits, `_` or `-`",
-    |text| is_word(text, 64)
+    |text| is_word(text, 64),
+    word("01997b4e-7c00-7000-8000-000000000000")
 );
 name!(
     /// The publisher's own name for an event; it also travels as an HTTP header.
     IdempotencyKey,
     "idempotency key",
     "1 to 255 visible ASCII characters",
-    |text| (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+    |text| (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()),
+    (text(VISIBLE, 255), "42-1716206400")
 );
 name!(
     /// An endpoint's id.
     EndpointId,
     "endpoint id",
     "1 to 64 letters, digits, `_` or `-`",
-    |text| is_word(text, 64)
+    |text| is_word(text, 64),
+    word("ep_01997b4e7c0070008000000000000000")
 );
 name!(
     /// A dead letter's id.
     DeadLetterId,
     "dead-letter id",
     "1 to 64 letters, digits, `_` or `-`",
-    |text| is_word(text, 64)
+    |text| is_word(text, 64),
+    word("dl_5e20376f511a5249a18f4dbbdfb73650")
 );
 name!(
     /// The id of a replay, a discard or a reindex.
     JobId,
     "job id",
     "1 to 64 letters, digits, `_` or `-`",
-    |text| is_word(text, 64)
+    |text| is_word(text, 64),
+    word("job_01997b4e7c0070008000000000000000")
 );
 name!(
     /// The id of an API token, which is not the token.
     TokenId,
     "token id",
     "1 to 64 letters, digits, `_` or `-`",
-    |text| is_word(text, 64)
+    |text| is_word(text, 64),
+    word("tok_01997b4e7c0070008000000000000000")
 );
 name!(
     /// One running worker process: the owner of leases.
     WorkerId,
     "worker id",
     "1 to 64 letters, digits, `_` or `-`",
-    |text| is_word(text, 64)
+    |text| is_word(text, 64),
+    word("w_01997b4e7c0070008000000000000000")
 );
+
+/// How a word is described to callers.
+fn word(example: &'static str) -> (ObjectBuilder, &'static str) {
+    (text(WORD, 64), example)
+}
 
 fn uuid_v7(now: Timestamp) -> Uuid {
     let millis = u64::try_from(now.unix_ms()).unwrap_or(0);

@@ -26,6 +26,7 @@ mod profile;
 mod rate;
 mod retry;
 mod rotation;
+mod schema;
 mod secret;
 mod subscription;
 mod time;

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
 
 use crate::profile::InvalidHeader;
+use crate::schema;
 use crate::{
     Auth, BodyShape, Endpoint, EndpointId, EndpointUrl, HeaderName, InvalidUrl, Method, Profile,
     ProjectId, Rate, RetrySchedule, Secret, Settings, Signature, Subscription, TenantId, Timestamp,
@@ -14,55 +17,96 @@ use crate::{
 
 /// The fields of an endpoint that callers set. An absent field keeps what is there (on creation:
 /// what the profile says); `null` clears a field that can be empty.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(clippy::option_option, reason = "absent and null mean different things (RFC 7396)")]
 pub struct EndpointPatch {
+    /// Where it is reached: https, or http where the operator and the profile allow it.
+    #[serde(default, deserialize_with = "url")]
+    #[schema(schema_with = schema::url)]
     url: Option<String>,
+    /// The preset that all other settings begin with.
     profile: Option<Profile>,
-    #[serde(deserialize_with = "nullable")]
+    /// A name for people.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(max_length = 200)]
     name: Option<Option<String>>,
-    #[serde(deserialize_with = "nullable")]
+    /// The project whose events it gets; none: every event of the tenant.
+    #[serde(default, deserialize_with = "nullable")]
     project: Option<Option<ProjectId>>,
+    /// Which events it wants; none: all.
+    #[schema(max_items = 100)]
     events: Option<Vec<Subscription>>,
-    #[serde(deserialize_with = "secret")]
+    /// Signs its deliveries. With the signature `standard`: `whsec_` and the base64 of 24 to 64 bytes.
+    #[serde(default, deserialize_with = "secret")]
+    #[schema(schema_with = schema::secret)]
     secret: Option<Secret>,
+    /// How deliveries authenticate themselves.
     auth: Option<AuthPatch>,
+    /// Of the request.
     method: Option<Method>,
+    /// Further headers of its own.
+    #[schema(schema_with = schema::headers)]
     headers: Option<BTreeMap<String, String>>,
+    /// What the body is made of.
     body: Option<BodyShape>,
+    /// How deliveries are signed.
     signature: Option<Signature>,
-    #[serde(deserialize_with = "nullable")]
+    /// The header `Accept`.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(schema_with = schema::accept)]
     accept: Option<Option<String>>,
-    #[serde(deserialize_with = "nullable")]
+    /// The header that carries the event's type.
+    #[serde(default, deserialize_with = "nullable")]
     event_header: Option<Option<HeaderName>>,
-    #[serde(deserialize_with = "nullable")]
+    /// The header that carries the event's idempotency key.
+    #[serde(default, deserialize_with = "nullable")]
     idempotency_header: Option<Option<HeaderName>>,
+    /// What one attempt may take: 100ms to 2m.
+    #[schema(schema_with = schema::timeout)]
     timeout: Option<DurationText>,
+    /// When a failed delivery is tried again.
     retry: Option<RetryPatch>,
-    #[serde(deserialize_with = "nullable")]
+    /// The most deliveries that it takes.
+    #[serde(default, deserialize_with = "nullable")]
     rate_limit: Option<Option<Rate>>,
+    /// The most requests that a worker has under way to it.
+    #[serde(default, deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 1000)]
     max_in_flight: Option<u32>,
+    /// Refuse a URL that is not https.
     require_https: Option<bool>,
+    /// Refuse a URL that nobody answers at.
     check_reachable: Option<bool>,
+    /// Does it get deliveries?
     active: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(crate) struct DurationText(#[serde(with = "crate::duration::text")] pub Duration);
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Retry)]
 struct RetryPatch {
     schedule: RetrySchedule,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[schema(as = Auth)]
 enum AuthPatch {
     None {},
-    Header { name: Option<HeaderName>, token: String },
-    Query { token: String },
+    Header {
+        /// `Authorization` sends `Bearer TOKEN`, any other name the bare token.
+        name: Option<HeaderName>,
+        #[schema(schema_with = schema::secret)]
+        token: String,
+    },
+    Query {
+        #[schema(schema_with = schema::secret)]
+        token: String,
+    },
 }
 
 /// Without the token.
@@ -70,6 +114,19 @@ impl std::fmt::Debug for AuthPatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("AuthPatch(…)")
     }
+}
+
+/// In JSON `3.0` is as whole as `3`.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<f64>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let expected = || D::Error::custom(format!("{number}: expected a whole number"));
+    number.to_string().parse().map(Some).map_err(|_| expected())
+}
+
+fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 pub(crate) fn secret<'de, D: Deserializer<'de>>(
@@ -104,6 +161,14 @@ pub enum InvalidEndpoint {
     /// Plain http is off on this fleet.
     #[error("url must be https: the operator does not allow http (HOOKFLEET_ALLOW_HTTP)")]
     HttpNotAllowed,
+    /// A value that is right by itself, beside another one that it cannot stand with.
+    #[error("{field} is in conflict: {why}")]
+    Conflict {
+        /// Which field.
+        field: &'static str,
+        /// With what.
+        why: String,
+    },
     /// A field has a value outside its bounds.
     #[error("{field} is invalid: {why}")]
     Field {
@@ -336,7 +401,8 @@ fn check_own_headers(settings: &Settings) -> Result<(), InvalidEndpoint> {
     for (field, name) in own.into_iter().filter_map(|(field, name)| Some((field, name?))) {
         refuse_reserved(field, name)?;
         if seen.contains(&name) {
-            return Err(invalid(field, format!("{:?} is set twice", name.as_str())));
+            let why = format!("{:?} is set twice", name.as_str());
+            return Err(InvalidEndpoint::Conflict { field, why });
         }
         seen.push(name);
     }

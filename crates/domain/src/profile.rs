@@ -5,12 +5,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::schema::{HEADER_NAME, text, text_schema};
 use crate::{Rate, RetrySchedule, Secret};
 
 /// A named preset. Creating an endpoint with it fills in [`Settings`]; each setting can then be
 /// overridden.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
     /// Standard Webhooks.
@@ -61,7 +63,7 @@ pub struct Settings {
 }
 
 /// HTTP methods that a webhook can use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
     /// POST
@@ -73,7 +75,7 @@ pub enum Method {
 }
 
 /// How the body is made from the event. Members stand in the order given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BodyShape {
     /// `{"type","timestamp","data"}`
@@ -91,7 +93,7 @@ pub enum BodyShape {
 }
 
 /// How a delivery is signed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Signature {
     /// Not at all.
@@ -134,6 +136,13 @@ pub enum Auth {
 #[derive(Debug, Clone, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HeaderName(String);
+
+text_schema!(
+    HeaderName,
+    "The name of a header. Those of a connection, of the body and of a signature are refused.",
+    text(HEADER_NAME, 64),
+    "X-Api-Key"
+);
 
 /// A text that is no header name, or the name of a header that is ours to set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::schema::{text, text_schema};
+
 /// Deliveries per second, minute or hour. Invariant: at least one, at most a million per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -20,6 +22,13 @@ enum Per {
     Minute,
     Hour,
 }
+
+text_schema!(
+    Rate,
+    "So many deliveries per second, minute or hour, from 1 to 1000000.",
+    text("^[1-9][0-9]{0,5}/[smh]$", 9),
+    "50/s"
+);
 
 /// A text that is not a rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ArrayBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::duration::{DurationError, duration_text, parse_duration};
+use crate::schema::{RETRY_WAIT, field};
 use crate::{AttemptNumber, limits};
 
 /// Waits between attempts, first to last. Invariant: at most [`limits::RETRIES_MAX`], each from one
@@ -12,6 +15,16 @@ use crate::{AttemptNumber, limits};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct RetrySchedule(Vec<Duration>);
+
+impl PartialSchema for RetrySchedule {
+    fn schema() -> RefOr<Schema> {
+        let waits = ArrayBuilder::new().items(field(RETRY_WAIT, 7));
+        let waits = waits.max_items(Some(limits::RETRIES_MAX)).examples([["5s", "5m"]]);
+        waits.description(Some("Waits between attempts, each 1s to 3d; none: no retry.")).into()
+    }
+}
+
+impl ToSchema for RetrySchedule {}
 
 /// Waits that make no schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

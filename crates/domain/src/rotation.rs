@@ -3,18 +3,21 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::patch::{DurationText, checked_secret, invalid, secret};
 use crate::{Endpoint, InvalidEndpoint, Secret, Signature, Timestamp, duration_text, limits};
 
 /// What callers say of it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Rotation {
     /// The new secret; none: one is generated.
-    #[serde(deserialize_with = "secret")]
+    #[serde(default, deserialize_with = "secret")]
+    #[schema(schema_with = crate::schema::secret)]
     secret: Option<Secret>,
     /// How long the old one goes on being used, too; none: a day.
+    #[schema(schema_with = crate::schema::grace)]
     grace: Option<DurationText>,
 }
 
@@ -29,7 +32,8 @@ impl Rotation {
         generate: impl FnOnce(&Signature) -> Secret,
     ) -> Result<Endpoint, InvalidEndpoint> {
         if endpoint.settings.signature == Signature::None {
-            return Err(invalid("signature", "the endpoint's deliveries are not signed"));
+            let why = "the endpoint's deliveries are not signed".to_owned();
+            return Err(InvalidEndpoint::Conflict { field: "signature", why });
         }
         let grace = self.grace.map_or(GRACE, |text| text.0);
         if grace > limits::GRACE_MAX {

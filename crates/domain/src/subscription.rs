@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::EventType;
+use crate::schema::{text, text_schema};
 
 /// One pattern: an exact type, `prefix.*` for everything below a prefix, or `*` for all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,13 @@ pub enum Subscription {
     /// `content.published`
     Exactly(EventType),
 }
+
+text_schema!(
+    Subscription,
+    "An event type, `prefix.*` or `*`.",
+    text(r"^([*]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.[*])?)$", 128),
+    "content.*"
+);
 
 /// A text that is not a subscription pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,20 +5,34 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+
+use crate::schema::text_schema;
 
 /// A point in time, to the millisecond, UTC. Written as RFC 3339: `2026-02-19T14:32:00.000Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(i64);
 
+text_schema!(
+    Timestamp,
+    "A point in time (RFC 3339); answers have milliseconds, and UTC.",
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))),
+    "2026-02-19T14:32:00.000Z"
+);
+
+/// The year 0: before it RFC 3339 has no years.
+const UNIX_MS_MIN: i64 = -62_167_219_200_000;
 /// The latest moment that can be written in every time zone, in ms.
 const UNIX_MS_MAX: i64 = 253_402_207_200_000;
 
 impl Timestamp {
     /// Out of milliseconds since 1970; what cannot be written is moved to the nearest end.
     pub const fn from_unix_ms(unix_ms: i64) -> Self {
-        if unix_ms < 0 {
-            return Self(0);
+        if unix_ms < UNIX_MS_MIN {
+            return Self(UNIX_MS_MIN);
         }
         if unix_ms > UNIX_MS_MAX {
             return Self(UNIX_MS_MAX);
@@ -26,7 +40,7 @@ impl Timestamp {
         Self(unix_ms)
     }
 
-    /// Milliseconds since 1970, never negative.
+    /// Milliseconds since 1970.
     pub const fn unix_ms(self) -> i64 {
         self.0
     }
@@ -65,7 +79,9 @@ impl fmt::Display for Timestamp {
 
 /// A text that is not a point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("time {0:?} is invalid: expected RFC 3339 such as 2026-02-19T14:32:00Z, from 1970 to 9999")]
+#[error(
+    "time {0:?} is invalid: expected RFC 3339 such as 2026-02-19T14:32:00Z, from the year 0 to 9999"
+)]
 pub struct InvalidTimestamp(String);
 
 impl FromStr for Timestamp {
@@ -75,7 +91,11 @@ impl FromStr for Timestamp {
         let invalid = || InvalidTimestamp(crate::limits::cut(text, 80).to_owned());
         let time: jiff::Timestamp = text.parse().map_err(|_| invalid())?;
         let unix_ms = time.as_millisecond();
-        if (0..=UNIX_MS_MAX).contains(&unix_ms) { Ok(Self(unix_ms)) } else { Err(invalid()) }
+        if (UNIX_MS_MIN..=UNIX_MS_MAX).contains(&unix_ms) {
+            Ok(Self(unix_ms))
+        } else {
+            Err(invalid())
+        }
     }
 }
 
@@ -122,6 +142,9 @@ mod tests {
     fn refused_with_the_text() {
         let error = "yesterday".parse::<Timestamp>().unwrap_err();
         assert!(error.to_string().contains("\"yesterday\""));
-        assert!("1960-01-01T00:00:00Z".parse::<Timestamp>().is_err());
+        assert!("-000001-01-01T00:00:00Z".parse::<Timestamp>().is_err());
+        let first: Timestamp = "0000-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(first, Timestamp::from_unix_ms(i64::MIN));
+        assert_eq!(first.to_string(), "0000-01-01T00:00:00.000Z");
     }
 }

@@ -1,11 +1,12 @@
 //! API tokens of tenants.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{TenantId, Timestamp, TokenId};
 
 /// What a token may do with its tenant's things.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
     /// Everything.

@@ -1,6 +1,6 @@
 //! Where a page of dead letters begins.
 
-use hookfleet_domain::{DeadLetter, Timestamp};
+use hookfleet_domain::{DeadLetter, DeadLetterId, Timestamp};
 
 /// After this letter, newest first; of two letters with the same time, the greater id comes first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub struct DeadLetterCursor {
     /// When it was given up.
     pub died_at: Timestamp,
     /// Its id.
-    pub id: String,
+    pub id: DeadLetterId,
 }
 
 impl DeadLetterCursor {
@@ -16,7 +16,7 @@ impl DeadLetterCursor {
     pub fn read(text: &str) -> Option<Self> {
         let (died_at_ms, id) = text.split_once('_')?;
         let died_at = Timestamp::from_unix_ms(died_at_ms.parse().ok()?);
-        Some(Self { died_at, id: id.to_owned() })
+        Some(Self { died_at, id: id.parse().ok()? })
     }
 
     /// The cursor of the page that begins after this letter.

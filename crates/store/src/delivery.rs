@@ -5,6 +5,8 @@ use hookfleet_domain::{
     AttemptNumber, AttemptRecord, EndpointId, Event, EventId, EventType, Generation, ProjectId,
     TenantId, Timestamp, WorkerId,
 };
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::StoreError;
 
@@ -58,7 +60,9 @@ impl WaitReason {
 }
 
 /// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DeliveryStatus)]
 pub enum Stage {
     /// Its first attempt is to come, or under way.
     Pending,

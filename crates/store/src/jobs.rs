@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use hookfleet_domain::{DeadLetterFilter, EndpointId, JobId, Rate, TenantId, Timestamp, WorkerId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::StoreError;
 
 /// A pass that somebody asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Job {
     /// Its id.
     pub id: JobId,
@@ -42,7 +43,7 @@ pub struct Job {
 }
 
 /// What is done with the letters that match, or with the events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum JobKind {
     /// Delivers them again, at most at this rate.
@@ -70,7 +71,7 @@ pub enum JobKind {
 }
 
 /// How far a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Waits for a worker.

@@ -92,7 +92,8 @@ impl DeadLetterStore for SqliteStore {
         page: &PageRequest,
     ) -> Result<Page<DeadLetter>, StoreError> {
         let from = page.cursor.as_deref().and_then(DeadLetterCursor::read);
-        let from = from.map_or((i64::MAX, String::new()), |at| (at.died_at.unix_ms(), at.id));
+        let from =
+            from.map_or((i64::MAX, String::new()), |at| (at.died_at.unix_ms(), at.id.into()));
         let limit = i64::try_from(page.limit).unwrap_or(i64::MAX - 1);
         let mut values = wanted(filter);
         // One more, to see whether there is a next page.
