@@ -3,7 +3,7 @@
 SERVICES := deploy/services.sh
 NEXTEST := $(shell cargo nextest --version 2>/dev/null)
 
-.PHONY: help run run-fleet test bench lint fmt services
+.PHONY: help run run-fleet test bench fuzz lint fmt services
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,7 +30,11 @@ endif
 BACKEND ?= embedded
 bench: ## figures, beside the floor of this machine; BACKEND=embedded or fleet, ARGS=…
 	cargo build --release
-	deploy/bench.sh $(BACKEND) $(ARGS)
+	deploy/with-server.sh $(BACKEND) bench $(ARGS)
+
+fuzz: ## calls by the OpenAPI document, good and bad; BACKEND=embedded or fleet, ARGS=…
+	cargo build --release
+	deploy/with-server.sh $(BACKEND) fuzz $(ARGS)
 
 lint: ## format, clippy, documentation, licences
 	cargo fmt --all --check

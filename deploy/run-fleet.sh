@@ -4,7 +4,7 @@
 set -euo pipefail
 
 BIN=${HOOKFLEET_BIN:-target/release/hookfleet}
-random() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
+. "$(dirname "$0")/lib.sh"
 
 HOOKFLEET_ADMIN_TOKEN=${HOOKFLEET_ADMIN_TOKEN:-$(random)}
 HOOKFLEET_MASTER_KEY=${HOOKFLEET_MASTER_KEY:-$(random)}

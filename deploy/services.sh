@@ -12,6 +12,7 @@
 set -euo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/lib.sh"
 RABBIT_BIN=/usr/lib/rabbitmq/bin
 POLICY=/usr/sbin/policy-rc.d
 
@@ -50,15 +51,6 @@ end() {
   wait_for 20 gone "$pid" || { kill -KILL "$pid" && wait_for 5 gone "$pid"; } 2>/dev/null || true
   # The id may become another process's.
   rm -f "$1"
-}
-
-listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-
-# A port that nothing listens on. Below the range from which the kernel takes outgoing ports.
-free_port() {
-  local port
-  until port=$((10000 + (RANDOM << 1 ^ RANDOM) % 20000)); ! listens "$port"; do :; done
-  echo "$port"
 }
 
 has_rabbitmq() { [ -x "$RABBIT_BIN/rabbitmq-server" ]; }

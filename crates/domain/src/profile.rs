@@ -94,7 +94,7 @@ pub enum BodyShape {
 
 /// How a delivery is signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case", from = "SignatureFields")]
 pub enum Signature {
     /// Not at all.
     None,
@@ -110,6 +110,27 @@ pub enum Signature {
         /// The header that carries it.
         header: HeaderName,
     },
+}
+
+/// Serde lets a variant without fields have any: here it has none, which is checked.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum SignatureFields {
+    None {},
+    Standard {},
+    Hex { header: HeaderName },
+    Sha256 { header: HeaderName },
+}
+
+impl From<SignatureFields> for Signature {
+    fn from(fields: SignatureFields) -> Self {
+        match fields {
+            SignatureFields::None {} => Self::None,
+            SignatureFields::Standard {} => Self::Standard,
+            SignatureFields::Hex { header } => Self::Hex { header },
+            SignatureFields::Sha256 { header } => Self::Sha256 { header },
+        }
+    }
 }
 
 /// How a delivery authenticates itself to the endpoint.

@@ -1,25 +1,26 @@
 #!/usr/bin/env bash
-# Measures a server of its own: `bench.sh embedded` one process on a SQLite file, `bench.sh fleet` an
-# API and a worker over private RabbitMQ and Redis. Further arguments go to `hookfleet bench`. All
-# it starts and writes is gone when it ends.
+# Tries a server of its own: with-server.sh embedded|fleet bench|fuzz [ARGUMENTS…]
+#
+#   embedded  one process on a SQLite file
+#   fleet     an API and a worker over private RabbitMQ and Redis
+#   bench     measures it; arguments go to `hookfleet bench`
+#   fuzz      calls it by its OpenAPI document; arguments go to `schemathesis run`
+#
+# All it starts is gone when it ends.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/lib.sh"
 BIN=${HOOKFLEET_BIN:-target/release/hookfleet}
+FUZZER=${HOOKFLEET_FUZZER:-target/fuzz}
 BACKEND=${1:?embedded or fleet}
-shift
+LOAD=${2:?bench or fuzz}
+shift 2
 if [ "$BACKEND" = fleet ] && [ -z "${HOOKFLEET_TEST_SERVICES_DIR:-}" ]; then
-  exec "$HERE/services.sh" run -- "$0" fleet "$@"
+  exec "$HERE/services.sh" run -- "$0" fleet "$LOAD" "$@"
 fi
 
 DIR=$(mktemp -d)
-random() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
-listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-free_port() {
-  local port
-  until port=$((10000 + (RANDOM << 1 ^ RANDOM) % 20000)); ! listens "$port"; do :; done
-  echo "$port"
-}
 # Answers `200` on /readyz: ready PORT
 ready() {
   exec 3<>"/dev/tcp/127.0.0.1/$1" || return 1
@@ -40,7 +41,7 @@ start() {
   watched+=(--process "$name=$!")
   until (ready "$port") 2>/dev/null; do
     if [ $((tries -= 1)) = 0 ] || ! kill -0 "${pids[-1]}" 2>/dev/null; then
-      echo "bench: $name did not become ready:" >&2
+      echo "with-server: $name did not become ready:" >&2
       cat "$DIR/$name.log" >&2
       exit 1
     fi
@@ -79,12 +80,22 @@ case $BACKEND in
     watch store "$HOOKFLEET_TEST_SERVICES_DIR/redis.pid"
     ;;
   *)
-    echo "bench: BACKEND is $BACKEND, expected embedded or fleet" >&2
+    echo "with-server: $BACKEND is no backend, expected embedded or fleet" >&2
     exit 2
     ;;
 esac
+
+bench() { exec "$BIN" bench --url "http://127.0.0.1:$PORT" "${watched[@]}" "$@"; }
+# Schemathesis (PyPI) in a folder of its own, with all its default checks.
+fuzz() {
+  if ! [ -x "$FUZZER/bin/schemathesis" ]; then
+    python3 -m venv "$FUZZER" && "$FUZZER/bin/pip" install -q schemathesis==4.32.5
+  fi
+  exec "$FUZZER/bin/schemathesis" run "http://127.0.0.1:$PORT/openapi.json" \
+    --header "Authorization: Bearer $HOOKFLEET_TOKEN" "$@"
+}
 # In the background, so that a signal is acted on at once and nothing outlives us.
-"$BIN" bench --url "http://127.0.0.1:$PORT" "${watched[@]}" "$@" &
+"$LOAD" "$@" &
 load=$!
 wait "$load"
 load=
