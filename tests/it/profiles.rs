@@ -101,13 +101,7 @@ async fn standard(fleet: Fleet) {
     );
     let secret = text(&endpoint, "secret");
     assert!(secret.starts_with("whsec_"));
-    let mut headers = reqwest::header::HeaderMap::new();
-    for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
-        headers.insert(name, request.header(name).unwrap().parse().unwrap());
-    }
-    let webhook = standardwebhooks::Webhook::new(&secret).unwrap();
-    webhook.verify(&request.body, &headers).unwrap();
-    assert!(webhook.verify(b"{}", &headers).is_err());
+    assert!(request.verifies(&secret) && !request.verifies_with(&secret, b"{}"));
 }
 
 async fn entro(fleet: Fleet) {

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use base64::Engine;
 use e2e::client::{items, text};
 use e2e::fleet::{Fleet, Folder, free_port};
-use e2e::receiver::{Receiver, Request};
+use e2e::receiver::Receiver;
 use e2e::{SOON, eventually};
 use serde_json::json;
 use tokio::process::{Child, Command};
@@ -16,17 +16,9 @@ use crate::BINARY;
 
 crate::on_both_backends!(
     a_rotated_secret_signs_beside_the_old_one,
+    a_public_key_verifies_and_v1_stays,
     a_test_answers_with_the_attempt,
 );
-
-fn verifies(secret: &str, request: &Request) -> bool {
-    let mut headers = reqwest::header::HeaderMap::new();
-    for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
-        headers.insert(name, request.header(name).unwrap().parse().unwrap());
-    }
-    let webhook = standardwebhooks::Webhook::new(secret).unwrap();
-    webhook.verify(&request.body, &headers).is_ok()
-}
 
 async fn a_rotated_secret_signs_beside_the_old_one(fleet: Fleet) {
     let receiver = Receiver::answering(200).await;
@@ -50,14 +42,50 @@ async fn a_rotated_secret_signs_beside_the_old_one(fleet: Fleet) {
     let request = receiver.wait_for(1, SOON).await.remove(0);
     let signatures = request.header("webhook-signature").unwrap();
     assert_eq!(signatures.split(' ').count(), 2, "{signatures}");
-    assert!(verifies(&new, &request) && verifies(&old, &request));
+    assert!(request.verifies(&new) && request.verifies(&old));
 
     let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let (_, rotated) = fleet.client.post(&rotate, &json!({"secret": given, "grace": "0s"})).await;
     assert_eq!(rotated.get("secret"), None, "a given secret is not repeated");
     fleet.client.post(&format!("{path}/test"), &json!({})).await;
     let request = receiver.wait_for(2, SOON).await.remove(1);
-    assert!(verifies(given, &request) && !verifies(&new, &request), "the old one is over");
+    assert!(request.verifies(given) && !request.verifies(&new), "the old one is over");
+}
+
+async fn a_public_key_verifies_and_v1_stays(fleet: Fleet) {
+    let receiver = Receiver::answering(200).await;
+    let fields = json!({"url": receiver.url, "signature": {"type": "standard_v1a"}});
+    let endpoint = fleet.client.endpoint(&fields).await;
+    let path = format!("/v1/tenants/acme/endpoints/{}", text(&endpoint, "id"));
+    let (secret, public) = (text(&endpoint, "secret"), text(&endpoint, "public_key"));
+    assert!(secret.starts_with("whsec_") && !secret.contains("whsk_"), "that one is ours alone");
+    fleet.client.post(&format!("{path}/test"), &json!({})).await;
+    let request = receiver.wait_for(1, SOON).await.remove(0);
+    assert!(request.verifies(&secret) && request.verifies_v1a(&public));
+
+    let rotate = format!("{path}/rotate-secret");
+    let (_, rotated) = fleet.client.post(&rotate, &json!({"grace": "1h"})).await;
+    let (newer_secret, newer_public) = (text(&rotated, "secret"), text(&rotated, "public_key"));
+    assert_ne!(newer_public, public);
+    let (_, shown) = fleet.client.get(&path).await;
+    assert_eq!((shown.get("secret"), text(&shown, "public_key")), (None, newer_public.clone()));
+    fleet.client.post(&format!("{path}/test"), &json!({})).await;
+    let request = receiver.wait_for(2, SOON).await.remove(1);
+    let entries = request.header("webhook-signature").unwrap().split(' ');
+    let versions: Vec<_> = entries.map(|entry| entry.split_once(',').unwrap().0).collect();
+    assert_eq!(versions, ["v1a", "v1a", "v1", "v1"], "the last one is a v1");
+    assert!(request.verifies(&secret) && request.verifies(&newer_secret));
+    assert!(request.verifies_v1a(&public) && request.verifies_v1a(&newer_public));
+
+    // One that begins without it gets it, and loses it again.
+    let plain = fleet.client.endpoint(&json!({"url": receiver.url})).await;
+    let path = format!("/v1/tenants/acme/endpoints/{}", text(&plain, "id"));
+    assert_eq!(plain["public_key"], json!(null));
+    for (signature, has_key) in [("standard_v1a", true), ("standard", false)] {
+        let change = json!({"signature": {"type": signature}});
+        let (status, changed) = fleet.client.patch(&path, &change).await;
+        assert_eq!((status, changed["public_key"].is_string()), (200, has_key), "{changed}");
+    }
 }
 
 async fn a_test_answers_with_the_attempt(fleet: Fleet) {

@@ -60,10 +60,5 @@ async fn endpoints_and_dead_letters_move_to_a_fleet() {
     })
     .await;
     assert_eq!(request.header("webhook-id"), Some(id.as_str()));
-    let webhook = standardwebhooks::Webhook::new(secret).unwrap();
-    let mut headers = reqwest::header::HeaderMap::new();
-    for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
-        headers.insert(name, request.header(name).unwrap().parse().unwrap());
-    }
-    webhook.verify(&request.body, &headers).unwrap();
+    assert!(request.verifies(secret));
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -45,6 +47,32 @@ impl Request {
     /// The body as text.
     pub fn text(&self) -> &str {
         str::from_utf8(&self.body).unwrap()
+    }
+
+    /// Does the reference library of Standard Webhooks verify it?
+    pub fn verifies(&self, secret: &str) -> bool {
+        self.verifies_with(secret, &self.body)
+    }
+
+    /// Would it verify with this body?
+    pub fn verifies_with(&self, secret: &str, body: &[u8]) -> bool {
+        let mut headers = reqwest::header::HeaderMap::new();
+        for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+            headers.insert(name, self.header(name).unwrap().parse().unwrap());
+        }
+        standardwebhooks::Webhook::new(secret).unwrap().verify(body, &headers).is_ok()
+    }
+
+    /// Does one of its `v1a` entries match this `whpk_` key? No reference library knows them.
+    pub fn verifies_v1a(&self, public_key: &str) -> bool {
+        let decode = |text| BASE64.decode(text).unwrap();
+        let key = decode(public_key.strip_prefix("whpk_").unwrap());
+        let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key);
+        let [id, timestamp, signatures] = ["webhook-id", "webhook-timestamp", "webhook-signature"]
+            .map(|name| self.header(name).unwrap());
+        let signed = [id.as_bytes(), timestamp.as_bytes(), &self.body].join(&b'.');
+        let mut entries = signatures.split(' ').filter_map(|entry| entry.strip_prefix("v1a,"));
+        entries.any(|entry| key.verify(&signed, &decode(entry)).is_ok())
     }
 
     /// The body as JSON.

@@ -7,6 +7,7 @@ use hookfleet_domain::{
     Profile, ProjectId, Rate, RetrySchedule, Secret, Signature, Subscription, TenantId, Timestamp,
     duration_text,
 };
+use hookfleet_signing::StandardKeys;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -39,6 +40,8 @@ pub struct EndpointView {
     active: bool,
     disabled_reason: Option<DisabledReason>,
     has_secret: bool,
+    /// What verifies the entries `v1a` of its signatures.
+    public_key: Option<String>,
     /// Until when deliveries are signed with the secret before it, too.
     previous_secret_until: Option<Timestamp>,
     /// One that was just generated: in this answer and in no later one.
@@ -73,6 +76,7 @@ enum AuthView {
 impl EndpointView {
     /// What callers see of an endpoint.
     pub fn new(endpoint: Endpoint, health: EndpointHealth) -> Self {
+        let public_key = endpoint.secret.as_ref().map(|secret| public_key(&endpoint, secret));
         let settings = endpoint.settings;
         let headers = settings.headers.into_iter().map(|(name, value)| (name.into(), value));
         Self {
@@ -99,6 +103,7 @@ impl EndpointView {
             check_reachable: settings.check_reachable,
             active: endpoint.active,
             disabled_reason: endpoint.disabled_reason,
+            public_key: public_key.flatten(),
             has_secret: endpoint.secret.is_some(),
             previous_secret_until: endpoint.retired_secret.map(|retired| retired.until),
             secret: None,
@@ -117,6 +122,12 @@ impl EndpointView {
     pub fn with_secret(self, secret: Option<&Secret>) -> Self {
         Self { secret: secret.map(|secret| secret.expose().to_owned()), ..self }
     }
+}
+
+fn public_key(endpoint: &Endpoint, secret: &Secret) -> Option<String> {
+    let keys = StandardKeys::read(secret.expose()).ok()?;
+    let key = keys.v1a.filter(|_| endpoint.settings.signature == Signature::StandardV1a)?;
+    Some(key.public_text())
 }
 
 impl From<Auth> for AuthView {

@@ -10,7 +10,7 @@ use hookfleet_domain::{
     Draft, Endpoint, EndpointHealth, EndpointId, EndpointPatch, EventId, EventType, IdempotencyKey,
     ProjectId, Rotation, Signature, TenantId, limits,
 };
-use hookfleet_signing::Key;
+use hookfleet_signing::StandardKeys;
 use hookfleet_store::Written;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -88,6 +88,7 @@ pub async fn create(
     let mut new_secret = NewSecret::prepare()?;
     let generate = |signature: &Signature| new_secret.make(signature);
     let endpoint = patch.create(tenant.clone(), api.clock.now(), api.policy, generate)?;
+    let endpoint = new_secret.complete(endpoint);
     let once = Once::of(&api, (&tenant, "endpoint"), &headers)?;
     let id = match once.turn(endpoint.id.clone()).await? {
         Turn::First(id) => id,
@@ -146,6 +147,7 @@ pub async fn rotate_secret(
     expected.check(endpoint.revision)?;
     let rotated =
         rotation.apply(endpoint, api.clock.now(), |signature| new_secret.make(signature))?;
+    let rotated = new_secret.complete(rotated);
     check_secret(&rotated)?;
     match api.store.replace_endpoint(&rotated).await? {
         Written::Yes => {
@@ -207,9 +209,11 @@ async fn check(api: &Api, endpoint: &Endpoint) -> Result<(), Problem> {
 }
 
 fn check_secret(endpoint: &Endpoint) -> Result<(), Problem> {
-    if let (Some(secret), Signature::Standard) = (&endpoint.secret, &endpoint.settings.signature) {
+    if let Some(secret) = &endpoint.secret
+        && endpoint.settings.signature.is_standard()
+    {
         let conflict = |error| Problem::new(StatusCode::CONFLICT, error);
-        Key::standard(secret.expose()).map_err(conflict)?;
+        StandardKeys::read(secret.expose()).map_err(conflict)?;
     }
     Ok(())
 }
@@ -304,10 +308,12 @@ pub async fn change(
     expected: IfMatch,
     Json(patch): Json<EndpointPatch>,
 ) -> Result<Tagged, Problem> {
+    let new_secret = NewSecret::prepare()?;
     for _ in 0..TRIES_MAX {
         let endpoint = find(&api, &tenant, &id).await?;
         expected.check(endpoint.revision)?;
         let changed = patch.clone().apply(endpoint, api.clock.now(), api.policy)?;
+        let changed = new_secret.complete(changed);
         check(&api, &changed).await?;
         match api.store.replace_endpoint(&changed).await? {
             Written::Yes => return view(&api, changed).await,

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Auth, EndpointId, EndpointUrl, Event, Profile, ProjectId, Secret, Settings, Signature,
-    Subscription, TenantId, Timestamp,
+    Auth, EndpointId, EndpointUrl, Event, Profile, ProjectId, Secret, Settings, Subscription,
+    TenantId, Timestamp,
 };
 
 /// A registered URL with its settings.
@@ -94,7 +94,7 @@ impl Endpoint {
     #[must_use]
     pub fn rotated(self, secret: Secret, grace: Duration, now: Timestamp) -> Self {
         let until = now.after(grace);
-        let both = self.settings.signature == Signature::Standard && until > now;
+        let both = self.settings.signature.is_standard() && until > now;
         let retired = self.secret.filter(|_| both);
         Self {
             retired_secret: retired.map(|secret| RetiredSecret { secret, until }),

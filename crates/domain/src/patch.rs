@@ -37,7 +37,9 @@ pub struct EndpointPatch {
     /// Which events it wants; none: all.
     #[schema(max_items = 100)]
     events: Option<Vec<Subscription>>,
-    /// Signs its deliveries. With the signature `standard`: `whsec_` and the base64 of 24 to 64 bytes.
+    /// Signs its deliveries. With the signature `standard`: `whsec_` and the base64 of 24 to 64 bytes;
+    /// with `standard_v1a` also, behind a comma, `whsk_` and the base64 of an ed25519 seed, or one is
+    /// generated.
     #[serde(default, deserialize_with = "secret")]
     #[schema(schema_with = schema::secret)]
     secret: Option<Secret>,
@@ -389,7 +391,7 @@ fn check(endpoint: &Endpoint, policy: EndpointPolicy) -> Result<(), InvalidEndpo
 /// The headers that settings name must not hide each other.
 fn check_own_headers(settings: &Settings) -> Result<(), InvalidEndpoint> {
     let signature = match &settings.signature {
-        Signature::None | Signature::Standard => None,
+        Signature::None | Signature::Standard | Signature::StandardV1a => None,
         Signature::Hex { header } | Signature::Sha256 { header } => Some(header),
     };
     let own = [

@@ -100,6 +100,8 @@ pub enum Signature {
     None,
     /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,BASE64`.
     Standard,
+    /// The same with an entry `v1a,BASE64` (ed25519) before it, which is verified by a public key.
+    StandardV1a,
     /// Lower-case hex of HMAC-SHA256 over the body.
     Hex {
         /// The header that carries it.
@@ -112,12 +114,23 @@ pub enum Signature {
     },
 }
 
+impl Signature {
+    /// Is it one of Standard Webhooks, with headers and secrets of that form?
+    pub fn is_standard(&self) -> bool {
+        match self {
+            Self::Standard | Self::StandardV1a => true,
+            Self::None | Self::Hex { .. } | Self::Sha256 { .. } => false,
+        }
+    }
+}
+
 /// Serde lets a variant without fields have any: here it has none, which is checked.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum SignatureFields {
     None {},
     Standard {},
+    StandardV1a {},
     Hex { header: HeaderName },
     Sha256 { header: HeaderName },
 }
@@ -127,6 +140,7 @@ impl From<SignatureFields> for Signature {
         match fields {
             SignatureFields::None {} => Self::None,
             SignatureFields::Standard {} => Self::Standard,
+            SignatureFields::StandardV1a {} => Self::StandardV1a,
             SignatureFields::Hex { header } => Self::Hex { header },
             SignatureFields::Sha256 { header } => Self::Sha256 { header },
         }

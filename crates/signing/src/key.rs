@@ -24,6 +24,12 @@ pub enum KeyError {
     /// Not of the form that Standard Webhooks gives to secrets.
     #[error("secret is invalid: expected `whsec_` and the base64 of 24 to 64 bytes")]
     NotStandard,
+    /// Not of the form that Standard Webhooks gives to private keys.
+    #[error("private key is invalid: expected `whsk_` and the base64 of 32 bytes")]
+    NotPrivate,
+    /// Not of the form that Standard Webhooks gives to public keys.
+    #[error("public key is invalid: expected `whpk_` and the base64 of 32 bytes")]
+    NotPublic,
     /// No text at all.
     #[error("secret is empty")]
     Empty,

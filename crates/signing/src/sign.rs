@@ -6,7 +6,7 @@ use hmac::digest::CtOutput;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::Key;
+use crate::{Key, PrivateKey};
 
 /// A finished MAC.
 type Tag = CtOutput<Hmac<Sha256>>;
@@ -51,6 +51,25 @@ pub fn sign_standard(keys: &[Key], id: &str, timestamp_unix_s: i64, body: &[u8])
         BASE64.encode_string(standard_mac(key, id, &timestamp, body).as_bytes(), &mut header);
     }
     header
+}
+
+/// The entry `v1a,BASE64` of the asymmetric scheme for each key, in the order of the keys, separated
+/// by exactly one space. It goes before the `v1` entries: reference libraries skip what they do not
+/// know, but that for Elixir reads the header's last entry alone.
+pub fn sign_standard_v1a(
+    keys: &[&PrivateKey],
+    id: &str,
+    timestamp_unix_s: i64,
+    body: &[u8],
+) -> String {
+    let message = message(id, &timestamp_unix_s.to_string(), body);
+    let entries = keys.iter().map(|key| format!("v1a,{}", BASE64.encode(key.sign(&message))));
+    entries.collect::<Vec<_>>().join(" ")
+}
+
+/// `ID.TIMESTAMP.BODY`
+pub(crate) fn message(id: &str, timestamp: &str, body: &[u8]) -> Vec<u8> {
+    [id.as_bytes(), timestamp.as_bytes(), body].join(&b'.')
 }
 
 /// Lower-case hex of the MAC over the body.

@@ -1,9 +1,11 @@
 //! Verifying signatures, in constant time.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use subtle::ConstantTimeEq;
 
-use crate::Key;
-use crate::sign::{sign_hex, standard_entry};
+use crate::sign::{message, sign_hex, standard_entry};
+use crate::{Key, PublicKey};
 
 /// How far a timestamp may lie from the receiver's clock, in seconds: what the reference libraries
 /// of Standard Webhooks use.
@@ -63,30 +65,65 @@ pub fn verify_standard(
     received: &Received<'_>,
     tolerance: Tolerance,
 ) -> Result<(), VerifyError> {
-    if received.id.is_empty() || received.id.contains('.') {
-        return Err(VerifyError::Malformed);
-    }
-    let timestamp: i64 = received.timestamp.parse().map_err(|_| VerifyError::Malformed)?;
-    let allowed = i64::from(tolerance.seconds);
-    if timestamp < tolerance.now_unix_s.saturating_sub(allowed) {
-        return Err(VerifyError::TimestampTooOld);
-    }
-    if timestamp > tolerance.now_unix_s.saturating_add(allowed) {
-        return Err(VerifyError::TimestampTooNew);
-    }
+    received.check(tolerance)?;
     let expected = |key| standard_entry(key, received.id, received.timestamp, received.body);
     let expected: Vec<String> = keys.iter().map(expected).collect();
-    let mut known_version = false;
-    for entry in received.signature.split(' ').take(ENTRIES_MAX) {
-        let Some(signature) = entry.strip_prefix("v1,") else {
-            continue;
-        };
-        known_version = true;
-        if expected.iter().any(|expected| equal(expected, signature)) {
-            return Ok(());
+    received
+        .one_entry("v1,", |signature| expected.iter().any(|expected| equal(expected, signature)))
+}
+
+/// Verifies a delivery by its sender's public keys: one `v1a` entry must match one of them. Otherwise
+/// as [`verify_standard`].
+///
+/// # Errors
+/// Any [`VerifyError`]; nothing of the delivery may then be acted upon.
+pub fn verify_standard_v1a(
+    keys: &[PublicKey],
+    received: &Received<'_>,
+    tolerance: Tolerance,
+) -> Result<(), VerifyError> {
+    received.check(tolerance)?;
+    let message = message(received.id, received.timestamp, received.body);
+    received.one_entry("v1a,", |signature| {
+        let signature = BASE64.decode(signature).unwrap_or_default();
+        keys.iter().any(|key| key.verifies(&message, &signature))
+    })
+}
+
+impl Received<'_> {
+    /// Are the id and the timestamp of a form that is signed, and is it not too long ago?
+    fn check(&self, tolerance: Tolerance) -> Result<(), VerifyError> {
+        if self.id.is_empty() || self.id.contains('.') {
+            return Err(VerifyError::Malformed);
         }
+        if !self.timestamp.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(VerifyError::Malformed);
+        }
+        let timestamp: i64 = self.timestamp.parse().map_err(|_| VerifyError::Malformed)?;
+        let allowed = i64::from(tolerance.seconds);
+        if timestamp < tolerance.now_unix_s.saturating_sub(allowed) {
+            return Err(VerifyError::TimestampTooOld);
+        }
+        if timestamp > tolerance.now_unix_s.saturating_add(allowed) {
+            return Err(VerifyError::TimestampTooNew);
+        }
+        Ok(())
     }
-    Err(if known_version { VerifyError::Mismatch } else { VerifyError::Malformed })
+
+    /// One entry of this version must match.
+    fn one_entry(&self, version: &str, matches: impl Fn(&str) -> bool) -> Result<(), VerifyError> {
+        let mut known_version = false;
+        for entry in self.signature.split(' ').take(ENTRIES_MAX) {
+            let Some(signature) = entry.strip_prefix(version) else {
+                continue;
+            };
+            known_version = true;
+            if matches(signature) {
+                return Ok(());
+            }
+        }
+        Err(if known_version { VerifyError::Mismatch } else { VerifyError::Malformed })
+    }
 }
 
 /// Verifies lower-case hex over the body.

@@ -113,7 +113,7 @@ impl Sender {
             Err(error) => return Outcome::Forbidden(error.to_string()).into(),
         };
         let client = match settings.signature {
-            Signature::Standard => &self.plain,
+            Signature::Standard | Signature::StandardV1a => &self.plain,
             Signature::None | Signature::Hex { .. } | Signature::Sha256 { .. } => &self.title_case,
         };
         let after = settings.timeout;

@@ -1,9 +1,9 @@
 //! An endpoint's keys, made once per change of the endpoint and not once per delivery.
 
-use std::iter;
-
-use hookfleet_domain::{Endpoint, HeaderName, Secret, Signature, Timestamp};
-use hookfleet_signing::{Key, KeyError, sign_hex, sign_sha256_hex, sign_standard};
+use hookfleet_domain::{Endpoint, HeaderName, RetiredSecret, Secret, Signature, Timestamp};
+use hookfleet_signing::{
+    Key, KeyError, StandardKeys, sign_hex, sign_sha256_hex, sign_standard, sign_standard_v1a,
+};
 
 /// Signs deliveries to one endpoint.
 #[derive(Debug)]
@@ -11,11 +11,20 @@ pub enum Signer {
     /// No signature is asked for, or the endpoint has no secret.
     None,
     /// Standard Webhooks.
-    Standard { newest: Key, retired: Option<(Key, Timestamp)> },
+    Standard(Vec<Expiring>),
+    /// Standard Webhooks with both kinds of keys. A secret without a private key leaves `v1` alone.
+    StandardV1a(Vec<Expiring>),
     /// Hex over the body, alone or after `sha256=`.
     Hex { key: Key, header: HeaderName, prefixed: bool },
     /// The secret is no key: nothing is sent rather than something unsigned.
     Unusable(KeyError),
+}
+
+/// Keys, and the time until which they are used.
+#[derive(Debug)]
+pub struct Expiring {
+    keys: StandardKeys,
+    until: Option<Timestamp>,
 }
 
 /// Headers that carry a signature.
@@ -33,13 +42,8 @@ impl Signer {
         let text = secret.expose();
         Ok(match &endpoint.settings.signature {
             Signature::None => Self::None,
-            Signature::Standard => {
-                let retired = endpoint.retired_secret.as_ref();
-                let retired = retired.map(|retired| {
-                    Key::standard(retired.secret.expose()).map(|key| (key, retired.until))
-                });
-                Self::Standard { newest: Key::standard(text)?, retired: retired.transpose()? }
-            }
+            Signature::Standard => Self::Standard(standard_keys(endpoint, secret)?),
+            Signature::StandardV1a => Self::StandardV1a(standard_keys(endpoint, secret)?),
             Signature::Hex { header } => {
                 Self::Hex { key: Key::text(text)?, header: header.clone(), prefixed: false }
             }
@@ -63,16 +67,40 @@ impl Signer {
                 let sign = if *prefixed { sign_sha256_hex } else { sign_hex };
                 vec![(header.as_str().to_owned(), sign(key, body))]
             }
-            Self::Standard { newest, retired } => {
-                let retired = retired.iter().filter(|(_, until)| *until > now);
-                let keys: Vec<Key> =
-                    iter::once(newest).chain(retired.map(|(key, _)| key)).cloned().collect();
-                vec![
-                    ("webhook-id".to_owned(), id.to_owned()),
-                    ("webhook-timestamp".to_owned(), now.unix_s().to_string()),
-                    ("webhook-signature".to_owned(), sign_standard(&keys, id, now.unix_s(), body)),
-                ]
+            Self::Standard(keys) => {
+                let keys: Vec<Key> = alive(keys, now).map(|keys| keys.v1.clone()).collect();
+                standard_headers(id, now, sign_standard(&keys, id, now.unix_s(), body))
+            }
+            Self::StandardV1a(keys) => {
+                let v1: Vec<Key> = alive(keys, now).map(|keys| keys.v1.clone()).collect();
+                let v1a: Vec<_> = alive(keys, now).filter_map(|keys| keys.v1a.as_ref()).collect();
+                let v1 = sign_standard(&v1, id, now.unix_s(), body);
+                let v1a = sign_standard_v1a(&v1a, id, now.unix_s(), body);
+                standard_headers(id, now, format!("{v1a} {v1}").trim_start().to_owned())
             }
         })
     }
+}
+
+/// The keys to sign with, newest first, each with the time until which it is used.
+fn standard_keys(endpoint: &Endpoint, secret: &Secret) -> Result<Vec<Expiring>, KeyError> {
+    let newest = StandardKeys::read(secret.expose())?;
+    let mut keys = vec![Expiring { keys: newest, until: None }];
+    if let Some(RetiredSecret { secret, until }) = &endpoint.retired_secret {
+        let keys_before = StandardKeys::read(secret.expose())?;
+        keys.push(Expiring { keys: keys_before, until: Some(*until) });
+    }
+    Ok(keys)
+}
+
+fn alive(keys: &[Expiring], now: Timestamp) -> impl Iterator<Item = &StandardKeys> {
+    keys.iter().filter(move |key| key.until.is_none_or(|until| until > now)).map(|key| &key.keys)
+}
+
+fn standard_headers(id: &str, now: Timestamp, signature: String) -> SignatureHeaders {
+    vec![
+        ("webhook-id".to_owned(), id.to_owned()),
+        ("webhook-timestamp".to_owned(), now.unix_s().to_string()),
+        ("webhook-signature".to_owned(), signature),
+    ]
 }

@@ -8,7 +8,8 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use hookfleet_domain::{Clock, Secret, Signature, limits};
 use hookfleet_signing::{
-    Key, KeyError, Received, TOLERANCE_S, Tolerance, verify_hex, verify_sha256_hex, verify_standard,
+    Key, KeyError, PublicKey, Received, TOLERANCE_S, Tolerance, verify_hex, verify_sha256_hex,
+    verify_standard, verify_standard_v1a,
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -21,7 +22,7 @@ use crate::{lifecycle, output};
 
 struct Receiver {
     signature: Signature,
-    key: Option<Key>,
+    key: Option<VerifyingKey>,
     status: StatusCode,
     delay: std::time::Duration,
     output: OutputFormat,
@@ -53,13 +54,19 @@ pub async fn run(arguments: ListenArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn key(signature: &Signature, secret: &Secret) -> Result<Key, KeyError> {
-    match signature {
-        Signature::Standard => Key::standard(secret.expose()),
-        Signature::None | Signature::Hex { .. } | Signature::Sha256 { .. } => {
-            Key::text(secret.expose())
-        }
+/// What signatures are verified with.
+enum VerifyingKey {
+    Secret(Key),
+    Public(PublicKey),
+}
+
+fn key(signature: &Signature, secret: &Secret) -> Result<VerifyingKey, KeyError> {
+    let text = secret.expose();
+    if signature.is_standard() && text.starts_with("whpk_") {
+        return PublicKey::standard(text).map(VerifyingKey::Public);
     }
+    let key = if signature.is_standard() { Key::standard(text) } else { Key::text(text) };
+    key.map(VerifyingKey::Secret)
 }
 
 async fn receive(
@@ -83,7 +90,7 @@ impl Receiver {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let name = match &self.signature {
             Signature::None => return "unsigned".to_owned(),
-            Signature::Standard => "webhook-signature",
+            Signature::Standard | Signature::StandardV1a => "webhook-signature",
             Signature::Hex { header } | Signature::Sha256 { header } => header.as_str(),
         };
         let Some(signature) = header(name) else {
@@ -92,21 +99,20 @@ impl Receiver {
         let Some(key) = &self.key else {
             return "not checked (no --secret)".to_owned();
         };
-        let verified = match &self.signature {
-            Signature::None => Ok(()),
-            Signature::Hex { .. } => verify_hex(key, signature, body),
-            Signature::Sha256 { .. } => verify_sha256_hex(key, signature, body),
-            Signature::Standard => {
-                let received = Received {
-                    id: header("webhook-id").unwrap_or_default(),
-                    timestamp: header("webhook-timestamp").unwrap_or_default(),
-                    signature,
-                    body,
-                };
-                let now_unix_s = SystemClock.now().unix_s();
-                let tolerance = Tolerance { now_unix_s, seconds: TOLERANCE_S };
+        let id = header("webhook-id").unwrap_or_default();
+        let timestamp = header("webhook-timestamp").unwrap_or_default();
+        let received = Received { id, timestamp, signature, body };
+        let now_unix_s = SystemClock.now().unix_s();
+        let tolerance = Tolerance { now_unix_s, seconds: TOLERANCE_S };
+        let verified = match (&self.signature, key) {
+            (Signature::Hex { .. }, VerifyingKey::Secret(key)) => verify_hex(key, signature, body),
+            (Signature::Sha256 { .. }, VerifyingKey::Secret(key)) => {
+                verify_sha256_hex(key, signature, body)
+            }
+            (_, VerifyingKey::Secret(key)) => {
                 verify_standard(std::slice::from_ref(key), &received, tolerance)
             }
+            (_, VerifyingKey::Public(key)) => verify_standard_v1a(&[*key], &received, tolerance),
         };
         verified.map_or_else(|error| format!("INVALID: {error}"), |()| "valid".to_owned())
     }
