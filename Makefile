@@ -19,6 +19,7 @@ run-fleet: ## an API, two workers and a receiver over private RabbitMQ and Redis
 
 test: ## every test, over private RabbitMQ and Redis
 	cargo build --workspace --all-targets
+	tests/receivers/install.sh
 ifdef NEXTEST
 	$(SERVICES) run -- cargo nextest run --workspace
 else

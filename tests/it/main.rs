@@ -34,6 +34,7 @@ mod outage;
 mod plain_amqp;
 mod profiles;
 mod quick_start;
+mod receivers;
 mod resend;
 mod retries;
 mod secrets;
@@ -41,6 +42,7 @@ mod telemetry;
 mod tidy;
 mod tokens;
 mod transfer;
+mod verify;
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_hookfleet-under-test");

@@ -9,14 +9,23 @@ pub mod openapi;
 pub mod receiver;
 pub mod services;
 
+use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
 /// HTTP clients need a TLS provider, though they speak to this machine alone.
 pub fn install_tls() {
     // An error only means that another test of this process was first.
     drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+/// Can this program be run? `version` makes it tell its version.
+pub async fn is_at_hand(program: &str, version: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg(version).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().await.is_ok_and(|status| status.success())
 }
 
 /// Waits until `condition` answers `Some`, looking often; panics with `what` when it takes too long.
