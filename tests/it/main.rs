@@ -30,6 +30,7 @@ mod fan_out;
 mod isolation;
 mod lifecycle;
 mod openapi;
+mod operational;
 mod outage;
 mod plain_amqp;
 mod profiles;

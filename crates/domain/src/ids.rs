@@ -181,6 +181,12 @@ impl EventId {
         i64::try_from(millis).ok().map(Timestamp::from_unix_ms)
     }
 
+    /// The id of the event that tells of this dead letter: always the same one.
+    pub fn about(letter: &DeadLetterId) -> Self {
+        let name = format!("about/{letter}");
+        Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).hyphenated().to_string().into())
+    }
+
     /// A new id for an event accepted at `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(uuid_v7(now).hyphenated().to_string().into())

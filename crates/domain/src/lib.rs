@@ -20,6 +20,7 @@ mod endpoint;
 mod event;
 mod ids;
 pub mod limits;
+mod occurrence;
 mod outcome;
 mod patch;
 mod profile;
@@ -43,6 +44,7 @@ pub use ids::{
     DeadLetterId, EndpointId, EventId, EventType, IdempotencyKey, InvalidName, JobId, ProjectId,
     TenantId, TokenId, WorkerId,
 };
+pub use occurrence::{FAILING_AFTER, Occurrence, is_operational};
 pub use outcome::{Outcome, Verdict, Wish, judge, retry_after};
 pub use patch::{EndpointPatch, EndpointPolicy, InvalidEndpoint};
 pub use profile::{Auth, BodyShape, HeaderName, Method, Profile, Settings, Signature};

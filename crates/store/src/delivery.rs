@@ -118,7 +118,8 @@ pub struct Settlement<'a> {
 pub struct Recorded {
     /// `false`: this attempt had been recorded before, and was not counted again.
     pub first: bool,
-    /// Failed attempts of the endpoint since its last success.
+    /// Failed attempts of the endpoint since its last success; if this is one, and was counted: how
+    /// many came before it.
     pub failure_count: u64,
 }
 

@@ -99,9 +99,9 @@ impl Worker {
         let Attempted { outcome, took, record } = made;
         self.metrics.attempt_ended(&outcome, took);
         if outcome.disables() {
-            self.disable(&delivery).await?;
+            self.disable(&target.endpoint).await?;
         }
         let verdict = judge(&outcome, delivery.attempt, &target.endpoint.settings.retry);
-        self.settle(delivery, record, verdict).await
+        self.settle(delivery, &target.endpoint, record, verdict).await
     }
 }

@@ -20,6 +20,7 @@ mod hold;
 mod intake;
 mod lanes;
 mod metrics;
+mod notify;
 mod pass;
 mod recover;
 mod request;

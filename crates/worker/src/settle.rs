@@ -5,10 +5,11 @@
 //! same delivery, generation and number, and the gate lets one of them through.
 
 use hookfleet_domain::{
-    AttemptRecord, DeadLetter, DeadLetterReason, Delay, Delivery, DisabledReason, Verdict,
+    AttemptRecord, AttemptSummary, DeadLetter, DeadLetterReason, Delay, Delivery, DisabledReason,
+    Endpoint, Occurrence, Remains, Verdict, is_operational,
 };
 use hookfleet_queue::Outgoing;
-use hookfleet_store::{Settlement, Stage};
+use hookfleet_store::{Recorded, Settlement, Stage};
 
 use crate::Worker;
 use crate::hold::GiveBack;
@@ -18,32 +19,50 @@ impl Worker {
     pub(crate) async fn settle(
         &self,
         delivery: Delivery,
+        endpoint: &Endpoint,
         record: AttemptRecord,
         verdict: Verdict,
     ) -> Result<(), GiveBack> {
-        let made = record.summary.clone();
+        let stage = self.follow(&delivery, &record.summary, verdict).await?;
+        let recorded = self.record(&delivery, Some(&record), stage).await?;
+        if !recorded.first || is_operational(&delivery.event.event_type) {
+            return Ok(());
+        }
+        match Occurrence::of_count(endpoint, record.success, recorded.failure_count) {
+            Some(occurrence) => self.notify(occurrence).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the next step durable, and tells where the delivery stands then.
+    async fn follow(
+        &self,
+        delivery: &Delivery,
+        made: &AttemptSummary,
+        verdict: Verdict,
+    ) -> Result<Stage, GiveBack> {
         let why = made.error.as_deref().unwrap_or_default();
         match verdict {
             Verdict::Delivered => {
                 tracing::debug!("delivered in {} ms", made.duration_ms);
                 self.metrics.delivered(self.clock.now().since(delivery.event.accepted_at));
-                self.record(&delivery, Some(&record), Stage::Delivered).await
+                Ok(Stage::Delivered)
             }
             Verdict::RetryAfter(wait) => {
                 let delay = Delay::jittered(wait, rand::random());
                 tracing::info!("{why}: will be retried in {} s", delay.seconds());
-                let next = delivery.clone().retried(made);
+                let next = delivery.clone().retried(made.clone());
                 let message = Outgoing::Delivery(&next, delay);
                 self.confirmed("scheduling a retry", || self.queue.publish(message)).await?;
                 self.metrics.retry_scheduled();
-                self.record(&delivery, Some(&record), Stage::Retrying).await
+                Ok(Stage::Retrying)
             }
             Verdict::DeadLetter(reason) => {
                 tracing::warn!("{why}: given up as {}", reason.label());
-                let letter = delivery.clone().with_history(made);
+                let letter = delivery.clone().with_history(made.clone());
                 let letter = DeadLetter::of_delivery(letter, reason, self.clock.now());
                 self.publish_dead_letter(&letter).await?;
-                self.record(&delivery, Some(&record), Stage::Dead).await
+                Ok(Stage::Dead)
             }
         }
     }
@@ -62,26 +81,32 @@ impl Worker {
         );
         let letter = DeadLetter::of_delivery(delivery.clone(), reason, self.clock.now());
         self.publish_dead_letter(&letter).await?;
-        self.record(&delivery, None, Stage::Dead).await
+        self.record(&delivery, None, Stage::Dead).await.map(|_| ())
     }
 
     /// Into the queue first, which is the truth, then into the store's view.
     pub(crate) async fn publish_dead_letter(&self, letter: &DeadLetter) -> Result<(), GiveBack> {
         let message = Outgoing::DeadLetter(letter);
         self.confirmed("publishing a dead letter", || self.queue.publish(message)).await?;
+        if let Remains::Delivery(delivery) = &letter.remains
+            && !is_operational(&delivery.event.event_type)
+        {
+            self.notify(Occurrence::Dead(letter, delivery)).await?;
+        }
         let show = || self.store.show_dead_letter(letter);
         self.remembered("showing a dead letter", show).await?;
         self.metrics.dead_letter(letter.reason);
         Ok(())
     }
 
-    /// Switches a delivery's endpoint off, because it said so.
-    pub(crate) async fn disable(&self, delivery: &Delivery) -> Result<(), GiveBack> {
-        let (tenant, endpoint) = (&delivery.event.tenant, &delivery.endpoint);
-        let now = self.clock.now();
-        let disable = || self.store.disable_endpoint(tenant, endpoint, DisabledReason::Gone, now);
+    /// Switches an endpoint off, because it said so.
+    pub(crate) async fn disable(&self, endpoint: &Endpoint) -> Result<(), GiveBack> {
+        let Endpoint { tenant, id, .. } = endpoint;
+        let (now, reason) = (self.clock.now(), DisabledReason::Gone);
+        let disable = || self.store.disable_endpoint(tenant, id, reason, now);
         if self.remembered("disabling an endpoint", disable).await? {
-            tracing::warn!("endpoint {endpoint} wants nothing more and was disabled");
+            tracing::warn!("endpoint {id} wants nothing more and was disabled");
+            self.notify(Occurrence::Disabled(endpoint, reason)).await?;
         }
         Ok(())
     }
@@ -91,7 +116,7 @@ impl Worker {
         delivery: &Delivery,
         attempt: Option<&AttemptRecord>,
         stage: Stage,
-    ) -> Result<(), GiveBack> {
+    ) -> Result<Recorded, GiveBack> {
         let settlement = Settlement {
             event: &delivery.event,
             endpoint: &delivery.endpoint,
@@ -101,6 +126,6 @@ impl Worker {
             now: self.clock.now(),
         };
         let record = || self.store.record(&settlement);
-        self.remembered("recording an attempt", record).await.map(|_| ())
+        self.remembered("recording an attempt", record).await
     }
 }

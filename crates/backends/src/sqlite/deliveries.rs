@@ -231,6 +231,7 @@ impl Told {
     /// Counts the attempt, and writes it into the endpoint's log.
     fn count(&self, db: &Connection, line: &str) -> rusqlite::Result<u64> {
         let success = self.attempt.as_ref().is_some_and(|made| made.success);
+        let ended = if success { self.failing(db)? } else { 0 };
         let count = if success {
             "INSERT INTO health VALUES (?1, 0, 1, 0, ?2, NULL, ?3)
              ON CONFLICT (endpoint) DO UPDATE SET failing = 0, successes = successes + 1,
@@ -249,6 +250,6 @@ impl Told {
         let place = n % limits::ATTEMPTS_KEPT_MAX as u64;
         db.prepare_cached("INSERT OR REPLACE INTO attempts VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![endpoint, place, n, self.attempt_expires_ms, line])?;
-        Ok(failing)
+        Ok(if success { ended } else { failing })
     }
 }

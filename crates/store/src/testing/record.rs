@@ -40,7 +40,7 @@ async fn counters(scene: &Scene<'_>) {
     assert_eq!(health(&case).await, expected, "after two failures");
 
     let delivered = Stage::Delivered;
-    check(case.record(3, 200, delivered).await, true, 0, "a success");
+    check(case.record(3, 200, delivered).await, true, 2, "a success ends two failures");
     check(case.record(3, 200, delivered).await, false, 0, "it, again");
     let expected =
         EndpointHealth { failure_count: 0, successes: 1, last_success_at: Some(at(4)), ..expected };
@@ -64,7 +64,7 @@ async fn a_success_after_a_failure(scene: &Scene<'_>) {
         let name = stage.label();
         let case = Case::new(scene, name, name);
         check(case.record(1, 503, stage).await, true, 1, name);
-        check(case.record(1, 200, Stage::Delivered).await, true, 0, name);
+        check(case.record(1, 200, Stage::Delivered).await, true, 1, name);
         let answer = case.enter(2, "a", at(9)).await;
         assert_eq!(answer, Passage::Skip, "delivered after {name}");
         let late = case.record(2, 503, Stage::Retrying).await;

@@ -28,6 +28,7 @@ redis.call('LTRIM', KEYS[3], 0, tonumber(ARGV[8]) - 1)
 redis.call('PEXPIRE', KEYS[3], ARGV[10])
 local failing = 0
 if success then
+  failing = tonumber(redis.call('HGET', KEYS[2], 'failing') or 0)
   redis.call('HSET', KEYS[2], 'failing', 0, 'success_at', ARGV[1])
   redis.call('HINCRBY', KEYS[2], 'successes', 1)
 else
