@@ -12,6 +12,7 @@ crate::on_both_backends!(
     one_key_is_one_event,
     one_bad_line_refuses_itself_alone,
     a_change_may_be_meant_for_one_revision_alone,
+    a_resend_that_is_asked_for_twice_with_one_key_goes_out_once,
     a_publisher_may_wait_for_the_answers,
     what_is_created_twice_with_one_key_is_created_once,
     an_endpoint_from_creation_to_deletion
@@ -132,6 +133,27 @@ async fn what_is_created_twice_with_one_key_is_created_once(fleet: Fleet) {
     }
     assert_eq!(items(&fleet.client.get(ENDPOINTS).await.1).len(), 2);
     assert_eq!(items(&fleet.client.get(tokens).await.1).len(), 2);
+}
+
+async fn a_resend_that_is_asked_for_twice_with_one_key_goes_out_once(fleet: Fleet) {
+    let receiver = Receiver::answering(200).await;
+    fleet.client.endpoint(&json!({"url": receiver.url})).await;
+    let (first, second) =
+        (fleet.client.event(&json!(1)).await, fleet.client.event(&json!(2)).await);
+    receiver.wait_for(2, SOON).await;
+    let resend = async |id: &str| {
+        let path = format!("/v1/tenants/acme/events/{id}/resend");
+        let request = fleet.client.request(reqwest::Method::POST, &path);
+        fleet.client.send(request.header("idempotency-key", "key-1")).await
+    };
+    let (status, asked) = resend(&first).await;
+    assert_eq!(status, 202, "{asked}");
+    assert_eq!(resend(&first).await, (200, asked));
+    assert_eq!(resend(&second).await.0, 409, "the key is taken");
+    receiver.wait_for(3, SOON).await;
+    // Whatever else was asked for would come before this one.
+    fleet.client.event(&json!(3)).await;
+    assert_eq!(receiver.wait_for(4, SOON).await.len(), 4);
 }
 
 async fn a_publisher_may_wait_for_the_answers(fleet: Fleet) {

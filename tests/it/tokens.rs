@@ -83,6 +83,36 @@ async fn a_reader_changes_nothing(fleet: Fleet) {
     assert_eq!(status, 403, "no token makes a stronger one");
 }
 
+/// Neither backend knows of it.
+#[tokio::test]
+async fn a_token_that_asks_for_too_much_is_told_to_wait() {
+    let fleet = Fleet::alone(crate::BINARY);
+    let listen = fleet.client.url.trim_start_matches("http://").to_owned();
+    let server = fleet.spawn(&["serve", "--listen", &listen, "--token-rate-limit", "2/h"]);
+    server.ready().await;
+    let (token, _) = token(&fleet, &json!({})).await;
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = http.get(format!("{}/v1/tenants/acme/endpoints", fleet.client.url));
+        let answer = request.bearer_auth(&token).send().await.unwrap();
+        let header = |name: &str| {
+            let value = answer.headers().get(name);
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        let [left, policy, after] = ["ratelimit", "ratelimit-policy", "retry-after"].map(header);
+        answers.push((answer.status().as_u16(), left, policy, after.is_some()));
+    }
+    let told = |left: &str| Some(format!("\"token\";r={left};t=1"));
+    let policy = Some("\"token\";q=2;w=3600".to_owned());
+    assert_eq!(answers[0], (200, told("1"), policy.clone(), false));
+    assert_eq!(answers[1], (200, told("0"), policy, false));
+    assert_eq!(answers[2], (429, None, None, true));
+    for _ in 0..5 {
+        assert_eq!(fleet.client.get(TOKENS).await.0, 200, "the operator is not slowed down");
+    }
+}
+
 async fn tokens_on_the_command_line(fleet: Fleet) {
     let create = ["token", "create", "--tenant", "acme", "--name", "ci", "--output", "json"];
     let (code, out, errors) = fleet.run(&create).await;

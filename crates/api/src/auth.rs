@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::Api;
 use crate::problem::Problem;
+use crate::usage::Usage;
 
 /// Whoever showed a token that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,8 +83,8 @@ pub async fn authenticate(State(api): State<Arc<Api>>, request: Request, next: N
     let mut request = request;
     let header = request.headers().get(header::AUTHORIZATION);
     let header = header.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let caller = match caller(&api, &header).await {
-        Ok(Some(caller)) => caller,
+    let (caller, usage) = match caller(&api, &header).await {
+        Ok(Some(found)) => found,
         Ok(None) => {
             let detail = "expected the header `Authorization: Bearer TOKEN` with a valid token";
             return Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
@@ -93,18 +94,28 @@ pub async fn authenticate(State(api): State<Arc<Api>>, request: Request, next: N
     if let Err(problem) = caller.may(request.method(), request.uri().path()) {
         return problem.into_response();
     }
+    let permit = match usage.map(|usage| usage.enter(api.token_limits)).transpose() {
+        Ok(permit) => permit,
+        Err(problem) => return problem.into_response(),
+    };
     request.extensions_mut().insert(caller);
-    next.run(request).await
+    let mut response = next.run(request).await;
+    if let Some(permit) = permit {
+        permit.tell(response.headers_mut());
+    }
+    response
 }
 
-async fn caller(api: &Api, header: &str) -> Result<Option<Caller>, Problem> {
+/// Whose token it is, and what is asked for with it; the operator's own has no limits.
+async fn caller(api: &Api, header: &str) -> Result<Option<(Caller, Option<Arc<Usage>>)>, Problem> {
     let Some(token) = bearer(header) else {
         return Ok(None);
     };
     if same(api.admin_token.expose(), token) {
-        return Ok(Some(Caller::Admin));
+        return Ok(Some((Caller::Admin, None)));
     }
-    Ok(api.tokens.find(api, &digest(token)).await?.map(Caller::Token))
+    let Shown { token, usage, .. } = api.tokens.find(api, &digest(token)).await?;
+    Ok(token.map(|token| (Caller::Token(token), Some(usage))))
 }
 
 fn bearer(header: &str) -> Option<&str> {
@@ -140,31 +151,33 @@ struct Shown {
     token: Option<Arc<ApiToken>>,
     looked_up: Instant,
     use_told: Option<Instant>,
+    usage: Arc<Usage>,
 }
 
 impl TokenCache {
-    async fn find(&self, api: &Api, digest: &str) -> Result<Option<Arc<ApiToken>>, Problem> {
+    async fn find(&self, api: &Api, digest: &str) -> Result<Shown, Problem> {
         let before = self.lock().get(digest).cloned();
         if let Some(shown) = &before
             && shown.looked_up.elapsed() < TIME_TO_LIVE
         {
-            return Ok(shown.token.clone());
+            return Ok(shown.clone());
         }
         let token = api.store.token(digest).await?.map(Arc::new);
-        let mut use_told = before.and_then(|shown| shown.use_told);
+        let (mut use_told, usage) =
+            before.map(|shown| (shown.use_told, shown.usage)).unwrap_or_default();
         if let Some(token) = &token
             && use_told.is_none_or(|told| told.elapsed() > USE_TOLD_EVERY)
         {
             api.store.token_used(token, api.clock.now()).await?;
             use_told = Some(Instant::now());
         }
+        let shown = Shown { token, looked_up: Instant::now(), use_told, usage };
         let mut tokens = self.lock();
         if tokens.len() >= TOKENS_MAX {
             tokens.clear();
         }
-        let shown = Shown { token: token.clone(), looked_up: Instant::now(), use_told };
-        tokens.insert(digest.to_owned(), shown);
-        Ok(token)
+        tokens.insert(digest.to_owned(), shown.clone());
+        Ok(shown)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Shown>> {

@@ -22,6 +22,7 @@ mod problem;
 mod random;
 mod resend;
 mod tokens;
+mod usage;
 mod wait;
 
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub use auth::TokenCache;
 
 pub use health::{QueueAndStore, Ready, health_router, ops_router};
 pub use metrics::ApiMetrics;
+pub use usage::TokenLimits;
 
 /// What the API is made of.
 pub struct Api {
@@ -63,6 +65,8 @@ pub struct Api {
     pub admin_token: Secret,
     /// Tenants' tokens that were shown lately.
     pub tokens: TokenCache,
+    /// What each of them may ask for.
+    pub token_limits: TokenLimits,
     /// What the operator allows of endpoints.
     pub policy: EndpointPolicy,
     /// What is counted.

@@ -63,6 +63,12 @@ impl Problem {
         Self { retry_after_s: Some(RETRY_AFTER_S), ..problem }
     }
 
+    /// The same, with the time after which to come again.
+    #[must_use]
+    pub fn retry_after(self, seconds: u16) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+
     /// There is no such path.
     #[expect(clippy::unused_async, reason = "the router takes asynchronous handlers")]
     pub async fn no_route(uri: Uri) -> Self {

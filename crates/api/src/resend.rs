@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use hookfleet_domain::{
-    Delay, Delivery, Endpoint, EndpointId, Event, EventId, Generation, TenantId, limits,
+    Delay, Delivery, Endpoint, EndpointId, Event, EventId, Generation, IdempotencyKey, TenantId,
+    limits,
 };
 use hookfleet_queue::{Outgoing, archived};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use utoipa::ToSchema;
 use crate::Api;
 use crate::endpoints::find;
 use crate::extract::{MaybeJson, Names};
+use crate::once::{Once, Turn};
 use crate::problem::Problem;
 
 /// To whom.
@@ -41,14 +43,20 @@ pub struct ResentView {
 /// 202 once every delivery is durable. Each is begun anew, whatever became of it before.
 #[utoipa::path(
     post, path = "/events/{event}/resend", operation_id = "resend_event", tag = "events",
+    params(("Idempotency-Key" = IdempotencyKey, Header)),
     request_body(content = ResendRequest, examples(
         ("to everyone who wants it" = (value = json!({})))
     )),
-    responses((status = 202, description = "They are on their way.", body = ResentView))
+    responses(
+        (status = 202, description = "They are on their way.", body = ResentView),
+        (status = 200, description = "Its idempotency key asked for it before.", body = ResentView),
+        (status = 409, description = "Its idempotency key asked for another event.")
+    )
 )]
 pub async fn resend(
     State(api): State<Arc<Api>>,
     Names((tenant, id)): Names<(TenantId, EventId)>,
+    headers: HeaderMap,
     MaybeJson(request): MaybeJson<ResendRequest>,
 ) -> Result<(StatusCode, Answer<ResentView>), Problem> {
     let event = archived(api.queue.as_ref(), &id).await?.filter(|event| event.tenant == tenant);
@@ -58,8 +66,19 @@ pub async fn resend(
         Some(ids) => named(&api, &tenant, ids).await?,
         None => wanting(&api, &event).await?,
     };
-    let generations = generations(&api, &event).await?;
     let ids: Vec<EndpointId> = endpoints.into_iter().map(|endpoint| endpoint.id).collect();
+    let once = Once::of(&api, (&tenant, "resend"), &headers)?;
+    match once.turn(id.clone()).await? {
+        Turn::First(_) => {}
+        Turn::Again(asked) if asked == id => {
+            return Ok((StatusCode::OK, Answer(ResentView { id, endpoint_ids: ids })));
+        }
+        Turn::Again(asked) => {
+            let detail = format!("this Idempotency-Key asked for event {asked}");
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
+        }
+    }
+    let generations = generations(&api, &event).await?;
     api.store.remember_event(&event, Some(&ids)).await?;
     for id in &ids {
         let generation = generations.get(id).copied().unwrap_or(Generation::FIRST).next();
@@ -68,6 +87,7 @@ pub async fn resend(
         api.queue.publish(Outgoing::Delivery(&delivery, Delay::NONE)).await?;
         api.store.reopen(&event.id, id, generation).await?;
     }
+    once.done(&id).await?;
     let answer = ResentView { id: event.id.clone(), endpoint_ids: ids };
     Ok((StatusCode::ACCEPTED, Answer(answer)))
 }

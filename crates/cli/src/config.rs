@@ -1,12 +1,14 @@
 //! Settings of the serving roles: flag, then environment, then file, then default.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration as StdDuration;
 
 use clap::{Args, ValueEnum};
+use hookfleet_api::TokenLimits;
 use hookfleet_backends::rabbitmq::{Archive, RabbitOptions};
 use hookfleet_backends::sqlite::Retention;
-use hookfleet_domain::{EndpointPolicy, Secret};
+use hookfleet_domain::{EndpointPolicy, Rate, Secret};
 use hookfleet_worker::{AddressPolicy, WorkerOptions};
 use serde::Deserialize;
 
@@ -49,6 +51,12 @@ pub struct Settings {
     /// May endpoints be plain http? [default: false]
     #[arg(long, env = "HOOKFLEET_ALLOW_HTTP", num_args = 0..=1, default_missing_value = "true")]
     allow_http: Option<bool>,
+    /// Requests with one tenant's token, such as 100/s [default: 10000/s].
+    #[arg(long, env = "HOOKFLEET_TOKEN_RATE_LIMIT")]
+    token_rate_limit: Option<Rate>,
+    /// Requests under way at once with one tenant's token [default: 1000].
+    #[arg(long, env = "HOOKFLEET_TOKEN_IN_FLIGHT_MAX")]
+    token_in_flight_max: Option<u32>,
     /// Queues of each kind over which work is spread, 1 to 64 [default: 1].
     #[arg(long, env = "HOOKFLEET_PARTITIONS", value_parser = clap::value_parser!(u16).range(1..=64))]
     partitions: Option<u16>,
@@ -156,6 +164,7 @@ pub struct Config {
     pub metrics_listen: Option<Listen>,
     pub addresses: AddressPolicy,
     pub endpoints: EndpointPolicy,
+    pub token_limits: TokenLimits,
     pub worker: WorkerOptions,
     pub dedup_window: StdDuration,
     pub event_status_kept: StdDuration,
@@ -169,6 +178,9 @@ const NO_KEY: &str = "no master key: give --master-key (HOOKFLEET_MASTER_KEY), 6
     same for all roles of the fleet";
 const NO_TOKEN: &str = "no admin token: give --admin-token (HOOKFLEET_ADMIN_TOKEN)";
 
+/// Far more than one caller needs, and less than would starve the others.
+const TOKEN_RATE: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
+const TOKEN_IN_FLIGHT_MAX: u32 = 1000;
 const DAY: StdDuration = StdDuration::from_hours(24);
 const GIB: u64 = 1024 * 1024 * 1024;
 
@@ -188,6 +200,10 @@ impl Settings {
             metrics_listen: all.metrics_listen,
             addresses: AddressPolicy::new(all.allow_private_networks.unwrap_or_default().0),
             endpoints: EndpointPolicy { allow_http: all.allow_http.unwrap_or(false) },
+            token_limits: TokenLimits {
+                rate: all.token_rate_limit.unwrap_or(Rate::per_second(TOKEN_RATE)),
+                in_flight_max: all.token_in_flight_max.unwrap_or(TOKEN_IN_FLIGHT_MAX),
+            },
             worker: WorkerOptions {
                 concurrency: all.concurrency.unwrap_or(defaults.concurrency),
                 fan_out_inline: all.fan_out_inline.unwrap_or(defaults.fan_out_inline),
@@ -258,6 +274,8 @@ impl Settings {
             metrics_listen: self.metrics_listen.or(file.metrics_listen),
             allow_private_networks: self.allow_private_networks.or(file.allow_private_networks),
             allow_http: self.allow_http.or(file.allow_http),
+            token_rate_limit: self.token_rate_limit.or(file.token_rate_limit),
+            token_in_flight_max: self.token_in_flight_max.or(file.token_in_flight_max),
             partitions: self.partitions.or(file.partitions),
             concurrency: self.concurrency.or(file.concurrency),
             fan_out_inline: self.fan_out_inline.or(file.fan_out_inline),

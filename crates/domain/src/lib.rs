@@ -48,7 +48,7 @@ pub use occurrence::{FAILING_AFTER, Occurrence, is_operational};
 pub use outcome::{Outcome, Verdict, Wish, judge, retry_after};
 pub use patch::{EndpointPatch, EndpointPolicy, InvalidEndpoint};
 pub use profile::{Auth, BodyShape, HeaderName, Method, Profile, Settings, Signature};
-pub use rate::Rate;
+pub use rate::{Pacer, Rate};
 pub use retry::RetrySchedule;
 pub use rotation::Rotation;
 pub use secret::Secret;

@@ -1,6 +1,7 @@
 //! Rates as people write them: `50/s`.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -38,20 +39,59 @@ text_schema!(
 pub struct InvalidRate(String);
 
 impl Rate {
+    /// So many a second; more than a million are a million.
+    pub const fn per_second(count: NonZeroU32) -> Self {
+        let count = if count.get() > 1_000_000 { 1_000_000 } else { count.get() };
+        Self { count, per: Per::Second }
+    }
+
     /// The time between two deliveries at this rate.
     pub fn interval(self) -> Duration {
-        let per = match self.per {
+        self.window() / self.count
+    }
+
+    /// The time that the number is about.
+    pub fn window(self) -> Duration {
+        match self.per {
             Per::Second => Duration::from_secs(1),
             Per::Minute => Duration::from_mins(1),
             Per::Hour => Duration::from_hours(1),
-        };
-        per / self.count
+        }
+    }
+
+    /// How many may come at once: the number itself.
+    pub fn burst(self) -> u32 {
+        self.count
     }
 
     /// When the n-th delivery is due at this rate, counted from zero.
     pub fn nth(self, n: u64) -> Duration {
         let nanos = self.interval().as_nanos().saturating_mul(u128::from(n));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+/// Keeps to a rate: one window's worth may come at once, and no more in any window than twice that
+/// (a token bucket, written as the one time at which it is full again).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pacer {
+    full_at: Duration,
+}
+
+impl Pacer {
+    /// Takes one, and tells how many are left. `now` is the time since a moment that stays the same.
+    ///
+    /// # Errors
+    /// How long to wait for the next one.
+    pub fn take(&mut self, rate: Rate, now: Duration) -> Result<u64, Duration> {
+        let full_at = self.full_at.max(now) + rate.interval();
+        let missing = full_at.saturating_sub(now);
+        let Some(left) = rate.window().checked_sub(missing) else {
+            return Err(missing.saturating_sub(rate.window()));
+        };
+        self.full_at = full_at;
+        let left = left.as_nanos() / rate.interval().as_nanos().max(1);
+        Ok(u64::try_from(left).unwrap_or(u64::MAX))
     }
 }
 
@@ -100,6 +140,18 @@ impl From<Rate> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_burst_then_evenly() {
+        let rate: Rate = "4/s".parse().unwrap();
+        let mut pacer = Pacer::default();
+        let mut take = |after_ms| pacer.take(rate, Duration::from_millis(after_ms));
+        assert_eq!([take(0), take(0), take(0), take(0)], [Ok(3), Ok(2), Ok(1), Ok(0)]);
+        assert_eq!(take(0), Err(Duration::from_millis(250)));
+        assert_eq!(take(249), Err(Duration::from_millis(1)));
+        assert_eq!(take(250), Ok(0));
+        assert_eq!(take(5_000), Ok(3), "no more than a window's worth is saved up");
+    }
 
     #[test]
     fn rates() {

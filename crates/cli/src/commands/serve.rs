@@ -127,6 +127,7 @@ fn api_of(
         clock: Arc::clone(&parts.clock),
         admin_token,
         tokens: TokenCache::default(),
+        token_limits: config.token_limits,
         policy: config.endpoints,
         metrics: ApiMetrics::register(registry).map_err(Failure::failed)?,
     })
