@@ -7,7 +7,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use crate::profile::InvalidHeader;
+use crate::profile::{InvalidHeader, SIGNATURE_HEADER};
 use crate::schema;
 use crate::{
     Auth, BodyShape, Endpoint, EndpointId, EndpointUrl, HeaderName, InvalidUrl, Method, Profile,
@@ -340,6 +340,9 @@ fn checked_headers(
         refuse_reserved("headers", &name)?;
         if name.as_str().eq_ignore_ascii_case("authorization") {
             return Err(invalid("headers", "`Authorization` is set by `auth`"));
+        }
+        if name.as_str().eq_ignore_ascii_case(SIGNATURE_HEADER) {
+            return Err(invalid("headers", "a signature is set by `signature`"));
         }
         check_header_value("headers", &value)?;
         checked.push((name, value));

@@ -195,7 +195,7 @@ impl HeaderName {
 
     /// Headers that say how a message is carried, or what is signed: no setting may name them.
     pub fn is_reserved(&self) -> bool {
-        const RESERVED: [&str; 15] = [
+        const RESERVED: [&str; 16] = [
             "connection",
             "content-encoding",
             "content-length",
@@ -203,6 +203,7 @@ impl HeaderName {
             "expect",
             "host",
             "keep-alive",
+            "proxy-authenticate",
             "proxy-authorization",
             "proxy-connection",
             "te",
@@ -267,7 +268,7 @@ impl fmt::Display for Profile {
     }
 }
 
-const SIGNATURE_HEADER: &str = "X-Webhook-Signature";
+pub(crate) const SIGNATURE_HEADER: &str = "X-Webhook-Signature";
 const EVENT_HEADER: &str = "X-Webhook-Event";
 const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
 const MINUTE: u64 = 60;

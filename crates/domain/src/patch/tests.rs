@@ -62,6 +62,10 @@ fn bad_input_is_refused() {
     refused(r#"{"url":"https://a.example","secret":""}"#, "secret is invalid");
     refused(r#"{"url":"https://a.example","headers":{"Host":"b"}}"#, "no setting may name");
     refused(r#"{"url":"https://a.example","headers":{"X-A":"b\r\nc"}}"#, "visible ASCII");
+    for name in ["Transfer-Encoding", "webhook-signature", "x-webhook-signature", "Authorization"] {
+        let fields = format!(r#"{{"url":"https://a.example","headers":{{"{name}":"b"}}}}"#);
+        refused(&fields, "headers");
+    }
     refused(r#"{"url":"https://a.example","event_header":"webhook-id"}"#, "no setting may name");
     refused(
         r#"{"url":"https://a.example","profile":"entri","headers":{"x-webhook-event":"b"}}"#,
