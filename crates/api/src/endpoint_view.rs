@@ -50,12 +50,26 @@ pub struct EndpointView {
     /// Failed attempts since the last success.
     #[serde(rename = "failureCount")]
     failure_count: u64,
+    /// Open: deliveries wait for a time of their own; probing: one of them tries whether it can close.
+    breaker: Breaker,
+    /// When a delivery is tried next, while the breaker is open.
+    next_attempt_at: Option<Timestamp>,
+    /// Deliveries that were put off by the breaker or the rate, ever.
+    deferred: u64,
     successes: u64,
     failures: u64,
     last_success_at: Option<Timestamp>,
     last_failure_at: Option<Timestamp>,
     created_at: Timestamp,
     updated_at: Timestamp,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Breaker {
+    Closed,
+    Open,
+    Probing,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -75,7 +89,12 @@ enum AuthView {
 
 impl EndpointView {
     /// What callers see of an endpoint.
-    pub fn new(endpoint: Endpoint, health: EndpointHealth) -> Self {
+    pub fn new(endpoint: Endpoint, health: EndpointHealth, now: Timestamp) -> Self {
+        let breaker = match health.breaker_open_until {
+            None => Breaker::Closed,
+            Some(until) if until > now => Breaker::Open,
+            Some(_) => Breaker::Probing,
+        };
         let public_key = endpoint.secret.as_ref().map(|secret| public_key(&endpoint, secret));
         let settings = endpoint.settings;
         let headers = settings.headers.into_iter().map(|(name, value)| (name.into(), value));
@@ -108,6 +127,9 @@ impl EndpointView {
             previous_secret_until: endpoint.retired_secret.map(|retired| retired.until),
             secret: None,
             failure_count: health.failure_count,
+            breaker,
+            next_attempt_at: health.breaker_open_until,
+            deferred: health.deferred,
             successes: health.successes,
             failures: health.failures,
             last_success_at: health.last_success_at,

@@ -107,7 +107,7 @@ pub async fn create(
         Written::Yes | Written::Conflict | Written::Missing => {
             once.done(&endpoint.id).await?;
             let tag = EntityTag(endpoint.revision);
-            let view = EndpointView::new(endpoint, EndpointHealth::default());
+            let view = EndpointView::new(endpoint, EndpointHealth::default(), api.clock.now());
             Ok((StatusCode::CREATED, Tagged(tag, view.with_secret(new_secret.made()))))
         }
     }
@@ -261,7 +261,8 @@ pub async fn list(
     let ids: Vec<EndpointId> = endpoints.iter().map(|endpoint| endpoint.id.clone()).collect();
     let health = api.store.endpoint_health(&ids).await?;
     let items = endpoints.into_iter().zip(health);
-    let items = items.map(|(endpoint, health)| EndpointView::new(endpoint, health)).collect();
+    let now = api.clock.now();
+    let items = items.map(|(endpoint, health)| EndpointView::new(endpoint, health, now)).collect();
     let next_cursor = ids.last().filter(|_| more).map(EndpointId::to_string);
     Ok(Answer(Page { items, next_cursor }))
 }
@@ -357,7 +358,7 @@ async fn view(api: &Api, endpoint: Endpoint) -> Result<Tagged, Problem> {
     let tag = EntityTag(endpoint.revision);
     let health = api.store.endpoint_health(std::slice::from_ref(&endpoint.id)).await?;
     let health = health.first().copied().unwrap_or_default();
-    Ok(Tagged(tag, EndpointView::new(endpoint, health)))
+    Ok(Tagged(tag, EndpointView::new(endpoint, health, api.clock.now())))
 }
 
 fn missing(id: &EndpointId) -> Problem {

@@ -28,6 +28,7 @@ mod schema;
 mod store;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod tokens;
 mod writer;
 

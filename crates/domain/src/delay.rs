@@ -25,6 +25,11 @@ impl Delay {
         Self(u32::try_from(seconds).unwrap_or(u32::MAX).min(Self::SECONDS_MAX))
     }
 
+    /// `wait`, rounded down to the second: none for less than one.
+    pub fn at_most(wait: Duration) -> Self {
+        Self(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).min(Self::SECONDS_MAX))
+    }
+
     /// The shortest delay not below `wait` that crosses four queues at most: at most a fifteenth
     /// longer, and exact up to 30 s.
     pub fn at_least(wait: Duration) -> Self {

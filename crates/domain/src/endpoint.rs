@@ -77,6 +77,10 @@ pub struct EndpointHealth {
     pub last_success_at: Option<Timestamp>,
     /// When the last one failed.
     pub last_failure_at: Option<Timestamp>,
+    /// The breaker opened; until then it is open, after it an attempt tries whether it can close.
+    pub breaker_open_until: Option<Timestamp>,
+    /// Deliveries that were put off without an attempt, by the breaker or the rate, ever.
+    pub deferred: u64,
 }
 
 impl Endpoint {

@@ -30,6 +30,7 @@ mod rotation;
 mod schema;
 mod secret;
 mod subscription;
+mod throttle;
 mod time;
 mod token;
 mod url;
@@ -53,6 +54,10 @@ pub use retry::RetrySchedule;
 pub use rotation::Rotation;
 pub use secret::Secret;
 pub use subscription::Subscription;
+pub use throttle::{
+    BREAKER_HEAD_START, BREAKER_HORIZON, BREAKER_OPEN_MAX, BREAKER_OPEN_MIN, BREAKER_OPENS_AFTER,
+    BREAKER_STAGGER, Held, Passing, Throttle,
+};
 pub use time::{Clock, Timestamp};
 pub use token::{Access, ApiToken};
 pub use url::{EndpointUrl, InvalidUrl};

@@ -59,6 +59,11 @@ impl RetrySchedule {
         self.0.get(failed.index()).copied()
     }
 
+    /// All waits together.
+    pub fn total(&self) -> Duration {
+        self.0.iter().sum()
+    }
+
     /// A preset of ours, in seconds.
     pub(crate) fn preset(waits_s: &[u64]) -> Self {
         Self(waits_s.iter().copied().map(Duration::from_secs).collect())

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use hookfleet_domain::{
     AttemptNumber, AttemptRecord, EndpointId, Event, EventId, EventType, Generation, ProjectId,
-    TenantId, Timestamp, WorkerId,
+    Rate, TenantId, Timestamp, WorkerId,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,6 +25,10 @@ pub struct Entry {
     pub owner: WorkerId,
     /// Until when it will have made it, or have died.
     pub lease_until: Timestamp,
+    /// The endpoint's rate.
+    pub rate: Option<Rate>,
+    /// It may be told to wait for the endpoint's breaker until then; none: it must not.
+    pub patient_until: Option<Timestamp>,
 }
 
 /// What the gate says.
@@ -48,6 +52,10 @@ pub enum Passage {
 pub enum WaitReason {
     /// Another worker is making this attempt, as far as is known.
     Leased,
+    /// The endpoint's breaker is open; this is a time of its own after it.
+    Breaker,
+    /// The endpoint's rate has this time for it, and for no other.
+    Rate,
 }
 
 impl WaitReason {
@@ -55,6 +63,8 @@ impl WaitReason {
     pub fn label(self) -> &'static str {
         match self {
             Self::Leased => "leased",
+            Self::Breaker => "breaker",
+            Self::Rate => "rate",
         }
     }
 }
@@ -182,7 +192,8 @@ pub trait DeliveryStore: Send + Sync {
     /// Asks the gate, for all entries in one round trip; answers stand in their order.
     ///
     /// An attempt leased by another owner whose lease has not ended is [`Passage::Wait`], unless
-    /// that owner is known to be gone ([`Self::still_alive`]).
+    /// that owner is known to be gone ([`Self::still_alive`]). Then come the endpoint's breaker and
+    /// rate ([`hookfleet_domain::Throttle`]): who is held has no lease, and a time of its own.
     async fn enter(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Passage>, StoreError>;
 
     /// Records an attempt as settled: the endpoint's counters, its attempt log, the delivery's

@@ -20,6 +20,7 @@ mod intake;
 mod jobs;
 mod record;
 mod status;
+mod throttle;
 mod tokens;
 
 use std::fmt::Debug;
@@ -42,6 +43,7 @@ pub use intake::intake;
 pub use jobs::jobs;
 pub use record::record;
 pub use status::status;
+pub use throttle::throttle;
 pub use tokens::tokens;
 
 /// When the tests begin.
@@ -53,6 +55,7 @@ pub async fn contract(store: &dyn Store, prefix: &str) {
     intake(store, prefix).await;
     gate(store, prefix).await;
     record(store, prefix).await;
+    throttle(store, prefix).await;
     attempts(store, prefix).await;
     status(store, prefix).await;
     endpoints(store, prefix).await;
@@ -153,6 +156,8 @@ impl<'a> Case<'a> {
             attempt: AttemptNumber::new(attempt),
             owner: owner.parse().expect("it is a worker's id"),
             lease_until: now.after(Duration::from_mins(1)),
+            rate: None,
+            patient_until: None,
         }
     }
 

@@ -1,14 +1,18 @@
 //! One delivery: lane, gate, request, send, judge.
 
-use hookfleet_domain::{DeadLetterReason, Delay, Delivery, Timestamp, judge, limits};
+use std::time::Duration;
+
+use hookfleet_domain::{DeadLetterReason, Delay, Delivery, Settings, Timestamp, judge, limits};
 use hookfleet_queue::Outgoing;
-use hookfleet_store::{Entry, Passage};
-use tokio::sync::OwnedSemaphorePermit;
+use hookfleet_store::{Entry, Passage, WaitReason};
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
+use tokio::time::sleep;
 use tracing::Instrument;
 
 use crate::Worker;
 use crate::endpoints::Target;
 use crate::hold::GiveBack;
+use crate::lanes::{Crowded, Turn};
 use crate::send::Attempted;
 
 impl Worker {
@@ -32,25 +36,47 @@ impl Worker {
         delivered
     }
 
+    /// A delivery that the rate has a time for within the next second waits for it here.
     async fn enter_lane(&self, delivery: Delivery) -> Result<(), GiveBack> {
         let load = || self.endpoints.of(&delivery.event.tenant);
         let targets = self.remembered("looking up an endpoint", load).await?;
         let Some(target) = targets.get(&delivery.endpoint) else {
-            return self.pass_gate(delivery, None).await;
+            return match self.pass_gate(&delivery, None).await? {
+                Gate::Open => self.give_up(delivery, DeadLetterReason::EndpointDeleted).await,
+                Gate::Closed | Gate::OpensSoon(..) => Ok(()),
+            };
         };
-        let now = self.clock.now();
-        match self.lanes.enter(&target.endpoint, now).await {
-            Ok(_turn) => self.pass_gate(delivery, Some(target)).await,
-            Err(until) => {
-                self.metrics.deferred("busy");
-                self.defer(&delivery, until, now).await
+        loop {
+            let now = self.clock.now();
+            let turn = match self.lanes.enter(&target.endpoint, now).await {
+                Ok(turn) => turn,
+                Err(until) => {
+                    self.metrics.deferred("busy");
+                    return self.defer(&delivery, Delay::exactly(until.since(now))).await;
+                }
+            };
+            match self.pass_gate(&delivery, Some(target)).await? {
+                Gate::Open if !target.endpoint.active => {
+                    return self.give_up(delivery, DeadLetterReason::EndpointInactive).await;
+                }
+                Gate::Open => return self.attempt(delivery, target, &turn).await,
+                Gate::Closed => return Ok(()),
+                Gate::OpensSoon(wait, _dozing) => {
+                    drop(turn);
+                    sleep(wait).await;
+                }
             }
         }
     }
 
-    async fn pass_gate(&self, delivery: Delivery, target: Option<&Target>) -> Result<(), GiveBack> {
+    async fn pass_gate(
+        &self,
+        delivery: &Delivery,
+        target: Option<&Target>,
+    ) -> Result<Gate<'_>, GiveBack> {
         let now = self.clock.now();
-        let timeout = target.map_or(limits::TIMEOUT_MIN, |target| target.endpoint.settings.timeout);
+        let settings = target.map(|target| &target.endpoint.settings);
+        let timeout = settings.map_or(limits::TIMEOUT_MIN, |settings| settings.timeout);
         let entry = [Entry {
             event: delivery.event.id.clone(),
             endpoint: delivery.endpoint.clone(),
@@ -58,45 +84,52 @@ impl Worker {
             attempt: delivery.attempt,
             owner: self.id.clone(),
             lease_until: now.after(timeout + limits::LEASE_MARGIN),
+            rate: settings.and_then(|settings| settings.rate_limit),
+            patient_until: settings.and_then(|settings| patient_until(delivery, settings)),
         }];
         let passages =
             self.remembered("passing the gate", || self.store.enter(&entry, now)).await?;
-        match passages.first() {
-            Some(Passage::Go) => {}
+        let (until, reason) = match passages.first() {
+            Some(Passage::Go) => return Ok(Gate::Open),
             Some(Passage::Skip) | None => {
                 tracing::debug!("this attempt was settled before");
-                return Ok(());
+                return Ok(Gate::Closed);
             }
-            Some(Passage::Wait { until, reason }) => {
-                self.metrics.deferred(reason.label());
-                return self.defer(&delivery, *until, now).await;
-            }
+            Some(Passage::Wait { until, reason }) => (*until, *reason),
+        };
+        let wait = until.since(now);
+        let delay = match reason {
+            WaitReason::Rate => Delay::at_most(wait),
+            WaitReason::Leased | WaitReason::Breaker => Delay::exactly(wait),
+        };
+        if delay == Delay::NONE
+            && let Ok(dozing) = self.dozers.try_acquire()
+        {
+            return Ok(Gate::OpensSoon(wait, dozing));
         }
-        match target {
-            None => self.give_up(delivery, DeadLetterReason::EndpointDeleted).await,
-            Some(target) if !target.endpoint.active => {
-                self.give_up(delivery, DeadLetterReason::EndpointInactive).await
-            }
-            Some(target) => self.attempt(delivery, target).await,
-        }
+        self.metrics.deferred(reason.label());
+        let delay = if delay == Delay::NONE { Delay::exactly(wait) } else { delay };
+        self.defer(delivery, delay).await.map(|()| Gate::Closed)
     }
 
     /// Being deferred is not an attempt: the same one comes again.
-    async fn defer(
-        &self,
-        delivery: &Delivery,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Result<(), GiveBack> {
-        let message = Outgoing::Delivery(delivery, Delay::exactly(until.since(now)));
+    async fn defer(&self, delivery: &Delivery, delay: Delay) -> Result<(), GiveBack> {
+        let message = Outgoing::Delivery(delivery, delay);
         self.confirmed("deferring a delivery", || self.queue.publish(message)).await
     }
 
-    async fn attempt(&self, delivery: Delivery, target: &Target) -> Result<(), GiveBack> {
+    async fn attempt(
+        &self,
+        delivery: Delivery,
+        target: &Target,
+        turn: &Turn,
+    ) -> Result<(), GiveBack> {
         let _under_way = self.metrics.attempt_begins();
         let at = self.clock.now();
         let made = self.sender.attempt(target, &delivery.event, (delivery.attempt, at)).await;
         let Attempted { outcome, took, record } = made;
+        let concurrency = usize::from(self.options.concurrency);
+        turn.made(&outcome, Crowded(self.slots.available_permits() < concurrency / 2));
         self.metrics.attempt_ended(&outcome, took);
         if outcome.disables() {
             self.disable(&target.endpoint).await?;
@@ -104,4 +137,20 @@ impl Worker {
         let verdict = judge(&outcome, delivery.attempt, &target.endpoint.settings.retry);
         self.settle(delivery, &target.endpoint, record, verdict).await
     }
+}
+
+/// What the gate said, and what was done about it.
+enum Gate<'a> {
+    Open,
+    /// Nothing is left to do here.
+    Closed,
+    /// After this wait; held meanwhile, so that few wait here.
+    OpensSoon(Duration, SemaphorePermit<'a>),
+}
+
+/// A delivery waits for a breaker as long as its schedule could last, and no longer: with few retries
+/// it fails as soon as it would without one.
+fn patient_until(delivery: &Delivery, settings: &Settings) -> Option<Timestamp> {
+    let total = settings.retry.total();
+    (!total.is_zero()).then(|| delivery.event.accepted_at.after(total))
 }

@@ -1,5 +1,10 @@
 //! How many requests one endpoint gets at once from this worker.
 //!
+//! A lane begins narrow and is widened by each success, up to the endpoint's `max_in_flight`; an
+//! attempt that meets no answer, or one that says "too much", halves it: so an endpoint that hangs
+//! holds few slots before its first time-out, and one after it. While the worker has few slots left,
+//! slow endpoints give some back.
+//!
 //! A delivery that finds its endpoint's lane full waits a moment for a turn: a quick endpoint gives
 //! one soon. After that it does not go on holding a slot that others could use: it is deferred, to
 //! a time of its own, far enough ahead that it waits once and need not ask again and again.
@@ -8,9 +13,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hookfleet_domain::{Endpoint, EndpointId, Timestamp};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use hookfleet_domain::{Endpoint, EndpointId, Outcome, Timestamp};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 /// How long a delivery waits for a turn with its slot in hand.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -20,6 +25,14 @@ const HORIZON: Duration = Duration::from_mins(10);
 const LANES_MAX: usize = 10_000;
 /// A new measurement counts for one part in so many.
 const SMOOTHING: u32 = 8;
+/// How wide a lane is before anything is known of its endpoint.
+const WIDTH_AT_FIRST: u32 = 8;
+/// A success that took longer is slow.
+const SLOW: Duration = Duration::from_secs(1);
+/// What a slow endpoint keeps while slots are scarce.
+const WIDTH_WHEN_SLOW: u32 = 4;
+/// How long a turn takes, before that is known.
+const TURN_AT_FIRST: Duration = Duration::from_secs(1);
 
 /// The lanes of all endpoints that this worker delivers to.
 #[derive(Default)]
@@ -27,16 +40,18 @@ pub struct Lanes(Mutex<HashMap<EndpointId, Arc<Lane>>>);
 
 /// One endpoint's lane.
 struct Lane {
-    width: u32,
-    turns: Arc<Semaphore>,
-    pace: Mutex<Pace>,
+    state: Mutex<State>,
+    freed: Notify,
 }
 
-/// What is known of how fast a lane moves.
 #[derive(Debug, Clone, Copy)]
-struct Pace {
+struct State {
+    /// What the endpoint allows.
+    width_max: u32,
+    width: u32,
+    in_flight: u32,
     /// How long a turn takes, smoothed.
-    turn: Duration,
+    turn: Option<Duration>,
     /// The time given to the delivery that was deferred last.
     last_given: Timestamp,
 }
@@ -45,62 +60,111 @@ struct Pace {
 pub struct Turn {
     lane: Arc<Lane>,
     begun: Instant,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Lanes {
     /// A turn in the endpoint's lane, or when to come again.
     pub async fn enter(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Turn, Timestamp> {
         let lane = self.lane(endpoint);
-        match timeout(PATIENCE, Arc::clone(&lane.turns).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(Turn { lane, begun: Instant::now(), _permit: permit }),
-            // A lane is never closed; if it were, later would be right, too.
-            Ok(Err(_)) | Err(_) => Err(lane.reserve(now)),
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let freed = lane.freed.notified();
+            if lane.take() {
+                return Ok(Turn { lane: Arc::clone(&lane), begun: Instant::now() });
+            }
+            if timeout_at(give_up, freed).await.is_err() {
+                return Err(lane.reserve(now));
+            }
         }
     }
 
     fn lane(&self, endpoint: &Endpoint) -> Arc<Lane> {
-        let width = endpoint.settings.max_in_flight;
+        let width_max = endpoint.settings.max_in_flight;
         let mut lanes = lock(&self.0);
-        if let Some(lane) = lanes.get(&endpoint.id).filter(|lane| lane.width == width) {
+        if let Some(lane) = lanes.get(&endpoint.id) {
+            let mut state = lock(&lane.state);
+            state.width_max = width_max;
+            state.width = state.width.min(width_max);
             return Arc::clone(lane);
         }
         if lanes.len() >= LANES_MAX {
             lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
         }
-        let lane = Arc::new(Lane::new(width));
+        let lane = Arc::new(Lane::new(width_max));
         lanes.insert(endpoint.id.clone(), Arc::clone(&lane));
         lane
     }
 }
 
 impl Lane {
-    fn new(width: u32) -> Self {
-        let pace = Pace { turn: Duration::ZERO, last_given: Timestamp::from_unix_ms(0) };
-        let turns = Arc::new(Semaphore::new(width as usize));
-        Self { width, turns, pace: Mutex::new(pace) }
+    fn new(width_max: u32) -> Self {
+        let state = State {
+            width_max,
+            width: width_max.min(WIDTH_AT_FIRST),
+            in_flight: 0,
+            turn: None,
+            last_given: Timestamp::from_unix_ms(0),
+        };
+        Self { state: Mutex::new(state), freed: Notify::new() }
+    }
+
+    fn take(&self) -> bool {
+        let mut state = lock(&self.state);
+        let free = state.in_flight < state.width;
+        state.in_flight += u32::from(free);
+        free
     }
 
     /// A time of one's own: after those that were given before, at the pace of the lane.
     fn reserve(&self, now: Timestamp) -> Timestamp {
-        let mut pace = lock(&self.pace);
-        let interval = pace.turn / self.width;
-        let next = pace.last_given.max(now).after(interval);
+        let mut state = lock(&self.state);
+        let interval = state.turn.unwrap_or(TURN_AT_FIRST) / state.width.max(1);
+        let next = state.last_given.max(now).after(interval);
         // Past the horizon the times begin anew: an endpoint that recovers is not left alone for long.
-        pace.last_given = if next > now.after(HORIZON) { now.after(interval) } else { next };
-        pace.last_given
+        state.last_given = if next > now.after(HORIZON) { now.after(interval) } else { next };
+        state.last_given
     }
 }
 
+impl State {
+    /// What an attempt says of how wide the lane should be.
+    fn learn(&mut self, outcome: &Outcome, took: Duration, crowded: bool) {
+        let turn = self.turn.map_or(took, |turn| (turn * (SMOOTHING - 1) + took) / SMOOTHING);
+        self.turn = Some(turn);
+        self.width = match outcome {
+            Outcome::TimedOut { .. }
+            | Outcome::Unreachable(_)
+            | Outcome::Answered { status: 429 | 502..=504, .. } => (self.width / 2).max(1),
+            Outcome::Answered { status: 200..=299, .. } if crowded && took > SLOW => {
+                (self.width - self.width / SMOOTHING).max(WIDTH_WHEN_SLOW).min(self.width)
+            }
+            Outcome::Answered { status: 200..=299, .. } => (self.width + 1).min(self.width_max),
+            Outcome::Answered { .. } | Outcome::Forbidden(_) => self.width,
+        };
+    }
+}
+
+impl Turn {
+    /// The attempt was made. `crowded`: the worker has few slots left.
+    pub fn made(&self, outcome: &Outcome, crowded: Crowded) {
+        let took = self.begun.elapsed();
+        lock(&self.lane.state).learn(outcome, took, crowded.0);
+    }
+}
+
+/// Has the worker few slots left?
+#[derive(Debug, Clone, Copy)]
+pub struct Crowded(pub bool);
+
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut pace = lock(&self.lane.pace);
-        let took = self.begun.elapsed();
-        pace.turn = if pace.turn.is_zero() {
-            took
-        } else {
-            (pace.turn * (SMOOTHING - 1) + took) / SMOOTHING
-        };
+        let mut state = lock(&self.lane.state);
+        state.in_flight = state.in_flight.saturating_sub(1);
+        let free = state.width.saturating_sub(state.in_flight);
+        drop(state);
+        for _ in 0..free.min(2) {
+            self.lane.freed.notify_one();
+        }
     }
 }
 
@@ -129,6 +193,7 @@ mod tests {
         let now = Timestamp::from_unix_ms(1_000_000);
         let first = lanes.enter(&endpoint, now).await.ok().unwrap();
         tokio::time::advance(Duration::from_secs(10)).await;
+        first.made(&answered(200), Crowded(false));
         drop(first);
         // A turn takes ten seconds, and two go at once: one every five.
         let _turns = [lanes.enter(&endpoint, now).await, lanes.enter(&endpoint, now).await];
@@ -141,6 +206,41 @@ mod tests {
         }
         let anew = lanes.enter(&endpoint, now).await.err();
         assert_eq!(anew, Some(now.after(Duration::from_secs(5))));
+    }
+
+    fn answered(status: u16) -> Outcome {
+        Outcome::Answered { status, retry_after: None, wish: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_is_as_wide_as_its_endpoint_bears() {
+        let (lanes, endpoint) = (Lanes::default(), endpoint(50));
+        let now = Timestamp::from_unix_ms(0);
+        let mut turns = Vec::new();
+        while let Ok(turn) = lanes.enter(&endpoint, now).await {
+            turns.push(turn);
+        }
+        assert_eq!(turns.len(), 8, "nothing is known of it yet");
+        let learn = |outcome: &Outcome, crowded: bool| {
+            turns[0].made(outcome, Crowded(crowded));
+            lock(&turns[0].lane.state).width
+        };
+        for width in 9..=50 {
+            assert_eq!(learn(&answered(200), false), width);
+        }
+        assert_eq!(learn(&answered(200), false), 50, "what it allows");
+        assert_eq!(learn(&answered(500), false), 50, "an answer is an answer");
+        assert_eq!(learn(&answered(503), false), 25);
+        let timed_out = Outcome::TimedOut { after: Duration::from_secs(15) };
+        for width in [12, 6, 3, 1, 1] {
+            assert_eq!(learn(&timed_out, false), width);
+        }
+        for _ in 1..50 {
+            learn(&answered(200), false);
+        }
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(learn(&answered(200), false), 50, "slow, and there is room");
+        assert_eq!(learn(&answered(200), true), 44, "slow, and there is none");
     }
 
     #[tokio::test(start_paused = true)]

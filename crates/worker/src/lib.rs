@@ -101,11 +101,15 @@ pub struct Worker {
     endpoints: EndpointCache,
     lanes: Lanes,
     slots: Arc<Semaphore>,
+    /// Deliveries that wait for the next moments of a rate with a slot in hand.
+    dozers: Semaphore,
     health: StoreHealth,
     /// Cancelled when even what is under way must end.
     abandon: CancellationToken,
 }
 
+/// One slot in so many may be held by a delivery that waits for the next moments of a rate.
+const DOZERS_SHARE: usize = 8;
 /// How often a worker gives its sign of life.
 const LIFE_SIGN_EVERY: Duration = Duration::from_secs(1);
 
@@ -123,6 +127,7 @@ impl Worker {
             endpoints: EndpointCache::new(parts.store),
             lanes: Lanes::default(),
             slots: Arc::new(Semaphore::new(options.concurrency.max(1).into())),
+            dozers: Semaphore::new(usize::from(options.concurrency) / DOZERS_SHARE),
             health: StoreHealth::new(),
             abandon: CancellationToken::new(),
             options,

@@ -17,7 +17,7 @@ use crate::request::{self, WireRequest};
 
 /// The answer's header with a wish.
 const WISH: &str = "webhook-delivery";
-const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
 const IDLE_CONNECTION_KEPT: Duration = Duration::from_mins(1);
 
 /// Sends deliveries.

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use futures_util::TryFutureExt;
 use futures_util::future::{try_join, try_join_all};
 use hookfleet_domain::{
-    EndpointId, Event, EventId, Generation, TenantId, Timestamp, WorkerId, limits,
+    BREAKER_HEAD_START, BREAKER_HORIZON, BREAKER_OPEN_MAX, BREAKER_OPEN_MIN, BREAKER_OPENS_AFTER,
+    BREAKER_STAGGER, EndpointId, Event, EventId, Generation, TenantId, Timestamp, WorkerId, limits,
 };
 use hookfleet_store::{
     DeliveryStore, Entry, EventStatus, Passage, Progress, Recorded, Settlement, Stage, StoreError,
@@ -31,6 +32,7 @@ enum Answer {
     Go,
     Skip,
     Leased { owner: String, until: Timestamp },
+    Held { until: Timestamp, reason: WaitReason },
 }
 
 impl RedisStore {
@@ -38,18 +40,28 @@ impl RedisStore {
         let key = keys::delivery(&entry.endpoint, &entry.event);
         let ttl = entry.lease_until.since(now) + self.status_ttl;
         let mut gate = GATE.key(&key);
+        gate.key(keys::health(&entry.endpoint));
         gate.arg(now.unix_ms()).arg(entry.generation.get()).arg(entry.attempt.get());
         gate.arg(entry.owner.as_str()).arg(entry.lease_until.unix_ms()).arg(gone).arg(millis(ttl));
+        gate.arg(entry.patient_until.map_or(0, Timestamp::unix_ms));
+        gate.arg(entry.rate.map_or(0, |rate| rate.interval().as_micros().max(1)));
+        gate.arg(millis(BREAKER_STAGGER)).arg(millis(BREAKER_HORIZON)).arg(millis(HEALTH_KEPT));
+        gate.arg(millis(BREAKER_HEAD_START));
         let answer = gate.invoke_async(&mut self.connection()).await;
         let answer: Vec<String> = answer.map_err(|error| store_error(&error))?;
         let answer: Vec<&str> = answer.iter().map(String::as_str).collect();
         match answer.as_slice() {
             ["go"] => Ok(Answer::Go),
             ["skip"] => Ok(Answer::Skip),
-            ["wait", owner, until] => {
+            [held, owner, until] => {
                 let until = until.parse().map_err(|error| corrupt(&key, error))?;
-                let owner = (*owner).to_owned();
-                Ok(Answer::Leased { owner, until: Timestamp::from_unix_ms(until) })
+                let until = Timestamp::from_unix_ms(until);
+                Ok(match *held {
+                    "wait" => Answer::Leased { owner: (*owner).to_owned(), until },
+                    "breaker" => Answer::Held { until, reason: WaitReason::Breaker },
+                    "rate" => Answer::Held { until, reason: WaitReason::Rate },
+                    _ => return Err(corrupt(&key, "the gate's answer is unknown")),
+                })
             }
             _ => Err(corrupt(&key, "the gate's answer is unknown")),
         }
@@ -65,6 +77,7 @@ impl RedisStore {
         Ok(match answer {
             Answer::Go => Passage::Go,
             Answer::Skip => Passage::Skip,
+            Answer::Held { until, reason } => Passage::Wait { until, reason },
             Answer::Leased { until, .. } => {
                 let until = until.min(now.after(LOOK_AGAIN));
                 Passage::Wait { until, reason: WaitReason::Leased }
@@ -219,6 +232,7 @@ impl DeliveryStore for RedisStore {
         record.arg(status.map_or_else(String::new, |status| status.to_string()));
         record.arg(line.unwrap_or_default()).arg(limits::ATTEMPTS_KEPT_MAX);
         record.arg(millis(self.kept(*stage))).arg(millis(ATTEMPTS_KEPT)).arg(millis(HEALTH_KEPT));
+        record.arg(BREAKER_OPENS_AFTER).arg(millis(BREAKER_OPEN_MIN)).arg(millis(BREAKER_OPEN_MAX));
         let mut connection = self.connection();
         let recorded = record.invoke_async(&mut connection);
         let recorded = recorded.map_err(|error| store_error(&error));

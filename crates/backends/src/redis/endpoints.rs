@@ -49,6 +49,8 @@ impl RedisStore {
             failures: count("failures"),
             last_success_at: time("success_at"),
             last_failure_at: time("failure_at"),
+            breaker_open_until: time("open"),
+            deferred: count("deferred"),
         })
     }
 }

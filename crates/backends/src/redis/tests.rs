@@ -84,6 +84,12 @@ mod contract {
     }
 
     #[tokio::test]
+    async fn throttle() {
+        let (store, prefix) = store("throttle").await;
+        testing::throttle(&store, &prefix).await;
+    }
+
+    #[tokio::test]
     async fn attempts() {
         let (store, prefix) = store("attempts").await;
         testing::attempts(&store, &prefix).await;
@@ -329,6 +335,7 @@ async fn what_is_remembered_expires() {
     testing::intake(&store, &prefix).await;
     testing::gate(&store, &prefix).await;
     testing::record(&store, &prefix).await;
+    testing::throttle(&store, &prefix).await;
     testing::attempts(&store, &prefix).await;
     testing::status(&store, &prefix).await;
     let keys: Vec<String> = store.connection().keys(format!("*{prefix}*")).await.unwrap();

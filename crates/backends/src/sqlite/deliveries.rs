@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hookfleet_domain::{
-    AttemptRecord, EndpointId, Event, EventId, Generation, TenantId, Timestamp, WorkerId, limits,
+    AttemptRecord, EndpointId, Event, EventId, Generation, Held, Passing, TenantId, Timestamp,
+    WorkerId, limits,
 };
 use hookfleet_store::{
     DeliveryStore, Entry, EventStatus, Passage, Recorded, Settlement, Stage, StoreError, WaitReason,
@@ -15,6 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::events;
 use super::known::{self, Gate, Known, Lease};
 use super::store::{Living, SqliteStore, corrupt};
+use super::throttle;
 
 /// A delivery leased elsewhere is looked at again after this: its worker may have died meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -159,16 +161,51 @@ fn enter(
     }
     let known = known.filter(|known| known.generation == Some(entry.generation));
     let known = known.unwrap_or_else(|| Known::fresh(Some(entry.generation), expires_ms));
+    let held = hold(db, entry, known.reserved, now)?;
     let first = entry.attempt.index() == 0;
+    let lease = Lease { owner: entry.owner.to_string(), until: entry.lease_until };
+    let (waits, reserved) = match held {
+        None => (Duration::ZERO, None),
+        Some(Held::Breaker(until)) => (until.since(now), None),
+        Some(Held::Rate(until)) => (until.since(now), Some(until)),
+    };
     let entered = Known {
         stage: if first { Stage::Pending } else { Stage::Retrying },
-        lease: Some(Lease { owner: entry.owner.to_string(), until: entry.lease_until }),
+        lease: held.is_none().then_some(lease),
         updated_ms: Some(now.unix_ms()),
-        expires_ms,
+        expires_ms: expires_ms.saturating_add(i64::try_from(waits.as_millis()).unwrap_or(0)),
+        reserved,
         ..known
     };
     known::put(db, key, &entered)?;
-    Ok(Passage::Go)
+    Ok(match held {
+        None => Passage::Go,
+        Some(Held::Breaker(until)) => Passage::Wait { until, reason: WaitReason::Breaker },
+        Some(Held::Rate(until)) => Passage::Wait { until, reason: WaitReason::Rate },
+    })
+}
+
+/// Do breaker and rate hold it? Who asks for neither costs nothing here.
+fn hold(
+    db: &Connection,
+    entry: &Entry,
+    reserved: Option<Timestamp>,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Held>> {
+    let (rate, patient_until) = (entry.rate, entry.patient_until);
+    if rate.is_none() && patient_until.is_none() {
+        return Ok(None);
+    }
+    let before = throttle::find(db, entry.endpoint.as_str())?;
+    let mut after = before;
+    let passing = Passing { rate, reserved, patient_until, lease_until: entry.lease_until };
+    let held = after.pass(&passing, now).err();
+    if after != before || held.is_some() {
+        let expires_ms = now.after(HEALTH_KEPT).unix_ms();
+        let counted = (held.is_some().into(), expires_ms);
+        throttle::put(db, entry.endpoint.as_str(), &after, counted)?;
+    }
+    Ok(held)
 }
 
 /// A settlement that can be sent to the writer.
@@ -206,6 +243,7 @@ impl Told {
             stage: self.stage,
             http_status: made.map_or(known.http_status, |made| made.http_status),
             lease: None,
+            reserved: None,
             updated_ms: Some(self.now.unix_ms()),
             expires_ms: self.expires_ms,
             ..known
@@ -233,12 +271,16 @@ impl Told {
         let success = self.attempt.as_ref().is_some_and(|made| made.success);
         let ended = if success { self.failing(db)? } else { 0 };
         let count = if success {
-            "INSERT INTO health VALUES (?1, 0, 1, 0, ?2, NULL, ?3)
+            "INSERT INTO health
+               (endpoint, failing, successes, failures, success_ms, failure_ms, expires_ms)
+             VALUES (?1, 0, 1, 0, ?2, NULL, ?3)
              ON CONFLICT (endpoint) DO UPDATE SET failing = 0, successes = successes + 1,
                success_ms = excluded.success_ms, expires_ms = excluded.expires_ms
              RETURNING failing, successes + failures"
         } else {
-            "INSERT INTO health VALUES (?1, 1, 0, 1, NULL, ?2, ?3)
+            "INSERT INTO health
+               (endpoint, failing, successes, failures, success_ms, failure_ms, expires_ms)
+             VALUES (?1, 1, 0, 1, NULL, ?2, ?3)
              ON CONFLICT (endpoint) DO UPDATE SET failing = failing + 1, failures = failures + 1,
                failure_ms = excluded.failure_ms, expires_ms = excluded.expires_ms
              RETURNING failing, successes + failures"
@@ -250,6 +292,19 @@ impl Told {
         let place = n % limits::ATTEMPTS_KEPT_MAX as u64;
         db.prepare_cached("INSERT OR REPLACE INTO attempts VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![endpoint, place, n, self.attempt_expires_ms, line])?;
+        if success && ended == 0 {
+            return Ok(0);
+        }
+        let before = throttle::find(db, endpoint)?;
+        let mut after = before;
+        if success {
+            after.succeeded();
+        } else {
+            after.failed(failing, self.now);
+        }
+        if after != before {
+            throttle::put(db, endpoint, &after, (0, self.health_expires_ms))?;
+        }
         Ok(if success { ended } else { failing })
     }
 }

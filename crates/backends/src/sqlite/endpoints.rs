@@ -155,7 +155,9 @@ fn key(endpoint: &Endpoint) -> (String, String, i64) {
 }
 
 fn health(db: &Connection, id: &EndpointId) -> rusqlite::Result<EndpointHealth> {
-    let read = "SELECT failing, successes, failures, success_ms, failure_ms FROM health
+    let read = "SELECT failing, successes, failures, success_ms, failure_ms, open_ms,
+            deferred
+        FROM health
         WHERE endpoint = ?1";
     let row = |row: &rusqlite::Row<'_>| {
         Ok(EndpointHealth {
@@ -164,6 +166,8 @@ fn health(db: &Connection, id: &EndpointId) -> rusqlite::Result<EndpointHealth> 
             failures: row.get(2)?,
             last_success_at: time(row.get(3)?),
             last_failure_at: time(row.get(4)?),
+            breaker_open_until: time(row.get(5)?),
+            deferred: row.get(6)?,
         })
     };
     let found = db.prepare_cached(read)?.query_row([id.as_str()], row).optional()?;

@@ -113,7 +113,7 @@ type Delivery = (String, known::Known);
 
 fn deliveries(db: &Connection, id: &EventId) -> rusqlite::Result<Vec<Delivery>> {
     let list = "SELECT endpoint, generation, attempt, stage, http_status, owner, lease_until_ms,
-            updated_ms, expires_ms
+            updated_ms, expires_ms, reserved_ms
         FROM deliveries WHERE event = ?1 ORDER BY endpoint";
     let mut list = db.prepare_cached(list)?;
     list.query_map([id.as_str()], |row| Ok((row.get(0)?, known::read(row, 1)?)))?.collect()

@@ -17,6 +17,8 @@ pub struct Known {
     pub lease: Option<Lease>,
     pub updated_ms: Option<i64>,
     pub expires_ms: i64,
+    /// The time that the endpoint's rate has for it.
+    pub reserved: Option<Timestamp>,
 }
 
 /// Who makes an attempt, and until when it will have made it.
@@ -45,6 +47,7 @@ impl Known {
             lease: None,
             updated_ms: None,
             expires_ms,
+            reserved: None,
         }
     }
 
@@ -103,7 +106,7 @@ pub type Key<'a> = (&'a str, &'a str);
 /// Reads what is known of a delivery.
 pub fn find(db: &Connection, (event, endpoint): Key<'_>) -> rusqlite::Result<Option<Known>> {
     let find = "SELECT generation, attempt, stage, http_status, owner, lease_until_ms, updated_ms,
-            expires_ms
+            expires_ms, reserved_ms
         FROM deliveries WHERE event = ?1 AND endpoint = ?2";
     db.prepare_cached(find)?.query_row([event, endpoint], |row| read(row, 0)).optional()
 }
@@ -127,12 +130,14 @@ pub fn read(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Known> {
         lease,
         updated_ms: row.get(from + 6)?,
         expires_ms: row.get(from + 7)?,
+        reserved: row.get::<_, Option<i64>>(from + 8)?.map(Timestamp::from_unix_ms),
     })
 }
 
 /// Writes what is known of a delivery.
 pub fn put(db: &Connection, (event, endpoint): Key<'_>, known: &Known) -> rusqlite::Result<()> {
-    let put = "INSERT OR REPLACE INTO deliveries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let put =
+        "INSERT OR REPLACE INTO deliveries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     db.prepare_cached(put)?.execute(params![
         event,
         endpoint,
@@ -144,6 +149,7 @@ pub fn put(db: &Connection, (event, endpoint): Key<'_>, known: &Known) -> rusqli
         known.lease.as_ref().map(|lease| lease.until.unix_ms()),
         known.updated_ms,
         known.expires_ms,
+        known.reserved.map(Timestamp::unix_ms),
     ])?;
     Ok(())
 }

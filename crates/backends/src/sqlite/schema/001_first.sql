@@ -58,7 +58,14 @@ CREATE TABLE health (
   failures   INTEGER NOT NULL,
   success_ms INTEGER,
   failure_ms INTEGER,
-  expires_ms INTEGER NOT NULL
+  expires_ms INTEGER NOT NULL,
+  -- The breaker and the rate.
+  open_ms    INTEGER,
+  openings   INTEGER NOT NULL DEFAULT 0,
+  probe_ms   INTEGER,
+  slot_ms    INTEGER,
+  next_us    INTEGER NOT NULL DEFAULT 0,
+  deferred   INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 -- A ring for each endpoint: the n-th attempt takes the place of an older one.
@@ -103,6 +110,8 @@ CREATE TABLE deliveries (
   lease_until_ms INTEGER,
   updated_ms     INTEGER,
   expires_ms     INTEGER NOT NULL,
+  -- The time that the endpoint's rate has for it.
+  reserved_ms    INTEGER,
   PRIMARY KEY (event, endpoint)
 ) WITHOUT ROWID;
 
