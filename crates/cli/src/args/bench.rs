@@ -7,7 +7,7 @@ use hookfleet_domain::Rate;
 
 use super::ServerArgs;
 use crate::commands::bench::Watched;
-use crate::values::Duration;
+use crate::values::{Duration, Hidden};
 
 #[derive(Debug, Args)]
 pub struct BenchArgs {
@@ -25,6 +25,18 @@ pub struct BenchArgs {
     /// The rate at which latency is measured.
     #[arg(long, default_value = "500/s")]
     pub rate: Rate,
+    /// The broker, for the floor of a fleet: a straight loop over it and the store.
+    #[arg(long, env = "HOOKFLEET_AMQP_URL", hide_env_values = true, requires = "redis_url")]
+    pub amqp_url: Option<Hidden>,
+    /// The store, likewise.
+    #[arg(long, env = "HOOKFLEET_REDIS_URL", hide_env_values = true)]
+    pub redis_url: Option<Hidden>,
+    /// Measures what endpoints that hang do to the others, at these rates.
+    #[arg(long, value_delimiter = ',', value_name = "RATES")]
+    pub isolation: Vec<Rate>,
+    /// For how long, with those that hang and without.
+    #[arg(long, default_value = "60s")]
+    pub isolation_duration: Duration,
     /// Deliveries that fail once and wait, at the end, to see what memory that takes.
     #[arg(long, default_value_t = 0)]
     pub waiting: u64,

@@ -6,8 +6,10 @@
 //! and the receiver included.
 
 mod floor;
+mod isolation;
 mod load;
 mod process;
+mod queue_floor;
 mod receiver;
 mod report;
 mod samples;
@@ -84,6 +86,7 @@ impl Bench {
             output::tell(&format!("accepting from {publishers} publishers"));
             accepted.push(self.accept(*publishers).await?);
         }
+        let queue_floor = self.queue_floor().await?;
         output::tell("accepting batches");
         let batches = self.load("-nobody").batches(self.arguments.duration.0).await?;
         self.caught_up(BACKLOG_WAIT_MAX).await?;
@@ -93,7 +96,13 @@ impl Bench {
         let latency = self.latency().await?;
         let memory = process::memory(&self.arguments.processes);
         let waiting = if self.arguments.waiting > 0 { Some(self.wait().await?) } else { None };
+        let mut isolation = Vec::new();
+        for rate in &self.arguments.isolation {
+            isolation.push(self.isolation(*rate).await?);
+        }
         Ok(Report {
+            queue_floor: queue_floor.map(|floor| floor.beside(&delivered)),
+            isolation,
             accepted,
             batches_per_s: batches,
             delivered_of_floor: floor.share(&delivered),
@@ -111,6 +120,19 @@ impl Bench {
         let floor = floor::run(&self.receiver, &self.arguments).await;
         self.receiver.clear();
         floor
+    }
+
+    async fn queue_floor(&self) -> Result<Option<report::QueueFloor>, Failure> {
+        let BenchArgs { amqp_url: Some(amqp_url), redis_url: Some(redis_url), .. } =
+            &self.arguments
+        else {
+            return Ok(None);
+        };
+        output::tell("the floor of a fleet: a straight loop over broker and store");
+        let urls = [&amqp_url.0, &redis_url.0];
+        let floor = queue_floor::run(&self.receiver, &self.arguments, urls).await;
+        self.receiver.clear();
+        floor.map(Some)
     }
 
     /// Publishing to the tenant whose name has this suffix.

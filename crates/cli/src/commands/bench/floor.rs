@@ -27,7 +27,7 @@ pub async fn run(receiver: &Receiver, arguments: &BenchArgs) -> Result<Floor, Fa
         times.extend(ended.map_err(Failure::failed)?.map_err(Failure::failed)?);
     }
     let cpu = usage.until_now(&[], times.len() as u64);
-    Ok(Floor::new(&times, begun.elapsed(), &cpu))
+    Ok(Floor::new(&times, begun.elapsed(), cpu))
 }
 
 async fn send(

@@ -82,14 +82,28 @@ impl Load {
         duration: Duration,
         epoch: Instant,
     ) -> Result<Vec<Duration>, Failure> {
+        self.kinds_at_rate(rate, duration, epoch, |_| Some("bench.event".to_owned())).await
+    }
+
+    /// The same, the n-th of the type that `kind` says; of none, none is published at its time.
+    pub async fn kinds_at_rate(
+        &self,
+        rate: Rate,
+        duration: Duration,
+        epoch: Instant,
+        kind: impl Fn(u64) -> Option<String>,
+    ) -> Result<Vec<Duration>, Failure> {
         let begun = Instant::now();
         let mut tasks = JoinSet::new();
-        for after in schedule(rate, duration) {
+        for (after, n) in schedule(rate, duration).zip(0..) {
+            let Some(kind) = kind(n) else {
+                continue;
+            };
             let due = begun + after;
             sleep_until(due).await;
             let due_us = u64::try_from((due - epoch).as_micros()).unwrap_or(u64::MAX);
-            let (client, path, event) =
-                (Arc::clone(&self.client), self.path.clone(), self.event(due_us));
+            let event = event(&kind, self.body_bytes, due_us);
+            let (client, path) = (Arc::clone(&self.client), self.path.clone());
             tasks.spawn(async move {
                 let late = due.elapsed();
                 client.publish(&path, event, &[]).await.map(|_| late)
@@ -111,8 +125,12 @@ impl Load {
     }
 
     fn event(&self, due_us: u64) -> String {
-        format!(r#"{{"type":"bench.event","data":{}}}"#, data(self.body_bytes, due_us))
+        event("bench.event", self.body_bytes, due_us)
     }
+}
+
+fn event(kind: &str, body_bytes: usize, due_us: u64) -> String {
+    format!(r#"{{"type":"{kind}","data":{}}}"#, data(body_bytes, due_us))
 }
 
 /// When each event is due, counted from the beginning.

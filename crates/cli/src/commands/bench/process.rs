@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use super::receiver::THREAD;
 use crate::failure::Failure;
 
 /// A process to be watched, by a name: `server=4711`.
@@ -32,7 +33,7 @@ impl FromStr for Watched {
 /// Refuses what could not be told at the end: a name that stands twice or is the bench's own, and a
 /// process that is not there.
 pub fn check(watched: &[Watched]) -> Result<(), Failure> {
-    let mut names = HashSet::from([BENCH]);
+    let mut names = HashSet::from([BENCH, THREAD]);
     for Watched { name, id } in watched {
         if !names.insert(name) {
             return Err(Failure::usage(format!("--process {name}={id}: {name} is taken")));
@@ -45,7 +46,7 @@ pub fn check(watched: &[Watched]) -> Result<(), Failure> {
 }
 
 /// The bench itself.
-const BENCH: &str = "bench";
+pub const BENCH: &str = "bench";
 
 fn and_bench(watched: &[Watched]) -> impl Iterator<Item = (&str, u32)> {
     let watched = watched.iter().map(|process| (process.name.as_str(), process.id));
@@ -64,7 +65,13 @@ impl Usage {
             let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
             Some((name.to_owned(), cpu_us(&stat)?))
         });
-        Self(used.collect())
+        let mut used: BTreeMap<String, u64> = used.collect();
+        let receiver = receiver_cpu_us();
+        if let Some(bench) = used.get_mut(BENCH) {
+            *bench = bench.saturating_sub(receiver);
+        }
+        used.insert(THREAD.to_owned(), receiver);
+        Self(used)
     }
 
     /// What each has used since, in µs for each of `count`.
@@ -76,6 +83,15 @@ impl Usage {
         };
         now.0.iter().filter_map(each).collect()
     }
+}
+
+/// The bench's own receiver has a thread of its own.
+fn receiver_cpu_us() -> u64 {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let stats =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+    let own = stats.filter(|stat| stat.contains(&format!("({THREAD})")));
+    own.filter_map(|stat| cpu_us(&stat)).sum()
 }
 
 /// Fields 14 and 15, counted from behind the name, which may hold anything but its own end.

@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::failure::Failure;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const REFUSAL: &[u8] = b"HTTP/1.1 500 No\r\ncontent-length: 2\r\n\r\nno";
 const REFUSING: &str = "/refuse";
+const HANGING: &str = "/hang";
+/// Longer than any time-out that the bench sets.
+const HANG: Duration = Duration::from_secs(35);
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Stands in an event's data, before the time at which it was due, in µs.
 pub const DUE: &str = "\"due_us\":";
@@ -24,8 +29,12 @@ pub struct Receiver {
     port: u16,
     epoch: Instant,
     seen: Arc<Mutex<Seen>>,
-    _tasks: JoinSet<()>,
+    /// Its thread ends when this is dropped.
+    _running: oneshot::Sender<()>,
 }
+
+/// The name of its thread, by which its CPU is told from the load's.
+pub const THREAD: &str = "receiver";
 
 /// What arrived.
 #[derive(Debug, Default)]
@@ -38,6 +47,8 @@ pub struct Arrived {
     first: Option<Instant>,
     last: Option<Instant>,
     refused: u64,
+    /// Requests that were left hanging.
+    pub hung: u64,
 }
 
 /// What arrived since counting began, and every event that ever did: one that comes again in a later
@@ -65,10 +76,26 @@ impl Receiver {
         let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = bound.map_err(|error| Failure::failed(format!("receiver: {error}")))?;
         let port = listener.local_addr().map_err(Failure::failed)?.port();
+        let listener = listener.into_std().map_err(Failure::failed)?;
         let (epoch, seen) = (Instant::now(), Arc::<Mutex<Seen>>::default());
-        let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, epoch, Arc::clone(&seen)));
-        Ok(Self { port, epoch, seen, _tasks: tasks })
+        let (running, ended) = oneshot::channel();
+        let runtime =
+            Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+        let noting = Arc::clone(&seen);
+        let serve = move || {
+            runtime.block_on(async move {
+                let Ok(listener) = TcpListener::from_std(listener) else {
+                    return;
+                };
+                tokio::select! {
+                    () = accept(listener, epoch, noting) => {}
+                    _ = ended => {}
+                }
+            });
+        };
+        let thread = std::thread::Builder::new().name(THREAD.to_owned());
+        thread.spawn(serve).map_err(Failure::failed)?;
+        Ok(Self { port, epoch, seen, _running: running })
     }
 
     pub fn url(&self) -> String {
@@ -78,6 +105,11 @@ impl Receiver {
     /// Where every request is answered with 500.
     pub fn refusing_url(&self) -> String {
         format!("http://127.0.0.1:{}{REFUSING}", self.port)
+    }
+
+    /// Where no request is answered for a long time.
+    pub fn hanging_url(&self) -> String {
+        format!("http://127.0.0.1:{}{HANGING}", self.port)
     }
 
     /// Requests that were.
@@ -128,8 +160,12 @@ async fn serve(mut stream: TcpStream, epoch: Instant, seen: &Mutex<Seen>) -> std
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     loop {
         while let Some((request, length)) = whole(&buffer) {
+            let hang = request.hang;
             let answer = note(&request, epoch, seen);
             buffer.drain(..length);
+            if hang {
+                sleep(HANG).await;
+            }
             stream.write_all(answer).await?;
         }
         if stream.read_buf(&mut buffer).await? == 0 {
@@ -140,6 +176,7 @@ async fn serve(mut stream: TcpStream, epoch: Instant, seen: &Mutex<Seen>) -> std
 
 struct Request<'a> {
     refuse: bool,
+    hang: bool,
     id: Option<&'a str>,
     due_us: Option<u64>,
 }
@@ -160,8 +197,9 @@ fn whole(buffer: &[u8]) -> Option<(Request<'_>, usize)> {
     let due = body.split_once(DUE).map(|(_, rest)| rest);
     let due_us =
         due.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
-    let refuse = head.lines().next().is_some_and(|line| line.contains(REFUSING));
-    Some((Request { refuse, id: header("webhook-id:"), due_us }, end + length))
+    let to = |path: &str| head.lines().next().is_some_and(|line| line.contains(path));
+    let (refuse, hang) = (to(REFUSING), to(HANGING));
+    Some((Request { refuse, hang, id: header("webhook-id:"), due_us }, end + length))
 }
 
 /// Counts a request; what it is answered with.
@@ -169,6 +207,10 @@ fn note(request: &Request<'_>, epoch: Instant, seen: &Mutex<Seen>) -> &'static [
     let now = Instant::now();
     let mut seen = lock(seen);
     let Seen { ids, arrived } = &mut *seen;
+    if request.hang {
+        arrived.hung += 1;
+        return ANSWER;
+    }
     if request.refuse {
         arrived.refused += 1;
         return REFUSAL;
@@ -206,7 +248,9 @@ mod tests {
     #[test]
     fn what_comes_again_in_a_later_phase_is_a_duplicate() {
         let (epoch, seen) = (Instant::now(), Mutex::default());
-        let take = |id| note(&Request { refuse: false, id: Some(id), due_us: None }, epoch, &seen);
+        let take = |id| {
+            note(&Request { refuse: false, hang: false, id: Some(id), due_us: None }, epoch, &seen)
+        };
         let told = || {
             let arrived = std::mem::take(&mut lock(&seen).arrived);
             (arrived.count(), arrived.duplicates)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hookfleet_domain::Rate;
 use serde::Serialize;
 
-use super::process::{self, Memory, Watched};
+use super::process::{self, BENCH, Memory, Watched};
 use super::receiver::Arrived;
 use super::samples::{Percentiles, per_second};
 use crate::args::OutputFormat;
@@ -27,6 +27,8 @@ pub struct Report {
     pub memory_idle: BTreeMap<String, Memory>,
     pub memory: BTreeMap<String, Memory>,
     pub waiting: Option<Waiting>,
+    pub queue_floor: Option<QueueFloor>,
+    pub isolation: Vec<Isolation>,
 }
 
 /// A bare client.
@@ -34,22 +36,80 @@ pub struct Report {
 pub struct Floor {
     requests_per_s: f64,
     times_ms: Percentiles,
-    /// The client's and the receiver's, in µs for each request.
-    cpu_us: u64,
+    /// In µs for each request, of the client (the bench) and of the receiver.
+    cpu_us: BTreeMap<String, u64>,
 }
 
 impl Floor {
-    pub fn new(times: &[Duration], took: Duration, cpu: &BTreeMap<String, u64>) -> Self {
+    pub fn new(times: &[Duration], took: Duration, cpu_us: BTreeMap<String, u64>) -> Self {
         Self {
             requests_per_s: per_second(times.len() as u64, took),
             times_ms: Percentiles::of(times),
-            cpu_us: cpu.values().sum(),
+            cpu_us,
         }
     }
 
     /// Deliveries as a ratio to what a bare client sends.
     pub fn share(&self, delivered: &Delivered) -> f64 {
         delivered.deliveries_per_s / self.requests_per_s.max(f64::EPSILON)
+    }
+}
+
+/// A straight loop over broker and store.
+#[derive(Debug, Serialize)]
+pub struct QueueFloor {
+    deliveries_per_s: f64,
+    /// In µs for each delivery; the loop's own is the bench's.
+    cpu_us: BTreeMap<String, u64>,
+    /// What was delivered, as a ratio to this.
+    delivered: f64,
+    /// The worker's CPU for a delivery, as a ratio to the loop's.
+    worker_cpu: Option<f64>,
+}
+
+impl QueueFloor {
+    pub fn new(events: u64, took: Duration, cpu_us: BTreeMap<String, u64>) -> Self {
+        let deliveries_per_s = per_second(events, took);
+        Self { deliveries_per_s, cpu_us, delivered: 0.0, worker_cpu: None }
+    }
+
+    /// Beside what was delivered.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "microseconds are far below 2^52")]
+    pub fn beside(self, delivered: &Delivered) -> Self {
+        let worker = delivered.cpu_us.get("worker").zip(self.cpu_us.get(BENCH));
+        Self {
+            delivered: delivered.deliveries_per_s / self.deliveries_per_s.max(f64::EPSILON),
+            worker_cpu: worker.map(|(worker, floor)| *worker as f64 / (*floor).max(1) as f64),
+            ..self
+        }
+    }
+}
+
+/// Healthy endpoints, with and without others that hang.
+#[derive(Debug, Serialize)]
+pub struct Isolation {
+    pub rate: Rate,
+    pub alone_ms: Percentiles,
+    pub beside_hanging_ms: Percentiles,
+    /// Requests that hung.
+    pub hung: u64,
+    pub p50_ratio: f64,
+    pub p99_ratio: f64,
+}
+
+impl Isolation {
+    pub fn new(rate: Rate, [alone, beside]: [&Arrived; 2]) -> Self {
+        let [alone_ms, beside_hanging_ms] =
+            [alone, beside].map(|arrived| Percentiles::of(&arrived.latencies));
+        Self {
+            rate,
+            alone_ms,
+            beside_hanging_ms,
+            hung: beside.hung,
+            p50_ratio: beside_hanging_ms.p50 / alone_ms.p50.max(f64::EPSILON),
+            p99_ratio: beside_hanging_ms.p99 / alone_ms.p99.max(f64::EPSILON),
+        }
     }
 }
 
@@ -167,7 +227,27 @@ impl Report {
         lines.push(String::new());
         lines.push(format!("delivered / floor: {:.2}", self.delivered_of_floor));
         lines.push(format!("duplicates: {}", self.delivered.duplicates + self.latency.duplicates));
-        lines.push(format!("CPU µs a request, floor (client and receiver): {}", self.floor.cpu_us));
+        lines.push(cpu("CPU µs a request, bare client", &self.floor.cpu_us));
+        if let Some(floor) = &self.queue_floor {
+            let QueueFloor { deliveries_per_s, delivered, worker_cpu, .. } = floor;
+            lines.push(format!(
+                "straight loop over broker and store: {deliveries_per_s:.0} a second"
+            ));
+            lines.push(cpu("CPU µs a delivery, straight loop", &floor.cpu_us));
+            lines.push(format!("delivered / straight loop: {delivered:.2}"));
+            if let Some(ratio) = worker_cpu {
+                lines.push(format!("CPU of the worker / straight loop: {ratio:.2}"));
+            }
+        }
+        for isolation in &self.isolation {
+            let Isolation { rate, alone_ms, beside_hanging_ms, hung, .. } = isolation;
+            lines.push(timed(&format!("healthy endpoints at {rate}"), None, alone_ms));
+            lines.push(timed("  beside hanging ones", None, beside_hanging_ms));
+            let Isolation { p50_ratio, p99_ratio, .. } = isolation;
+            lines.push(format!(
+                "  ratio p50 {p50_ratio:.2}, p99 {p99_ratio:.2}; {hung} requests hung"
+            ));
+        }
         lines.push(cpu("CPU µs a delivery, at full speed", &self.delivered.cpu_us));
         lines.push(cpu(&format!("CPU µs a delivery, at {}", latency.rate), &latency.cpu_us));
         lines.push(memory("MiB, now and at most, when idle", &self.memory_idle));
