@@ -1,9 +1,10 @@
 //! The store port over Redis 7 (and what speaks like it).
 //!
 //! Every key of one endpoint carries its id as a hash tag, so that one script reaches them all on a
-//! cluster, too. Each delivery costs two round trips, the gate before and the record after, each one
-//! script; concurrent calls share one multiplexed connection and so one write.
+//! cluster, too. Each delivery costs two round trips, the gate before and the record after; what is
+//! asked of one endpoint at the same time is one call of a script (`batches.rs`).
 
+mod batches;
 mod changes;
 mod dead_letters;
 mod deliveries;
@@ -20,6 +21,7 @@ mod tokens;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use batches::Batches;
 use hookfleet_domain::{Secret, Timestamp};
 use hookfleet_store::{Sealer, Store, StoreError};
 use link::Link;
@@ -55,6 +57,7 @@ impl RedisOptions {
 pub struct RedisStore {
     client: Client,
     connection: Link,
+    batches: Batches,
     sealer: Sealer,
     dedup_ttl: Duration,
     status_ttl: Duration,
@@ -76,6 +79,7 @@ impl RedisStore {
         let connection = connected.map_err(|error| store_error(&error))?;
         let store = Self {
             client,
+            batches: Batches::over(connection.clone()),
             connection,
             sealer: options.sealer,
             dedup_ttl: options.dedup_ttl,

@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::TryFutureExt;
 use futures_util::future::{try_join, try_join_all};
 use hookfleet_domain::{
-    BREAKER_HEAD_START, BREAKER_HORIZON, BREAKER_OPEN_MAX, BREAKER_OPEN_MIN, BREAKER_OPENS_AFTER,
-    BREAKER_STAGGER, EndpointId, Event, EventId, Generation, TenantId, Timestamp, WorkerId, limits,
+    EndpointId, Event, EventId, Generation, TenantId, Timestamp, WorkerId, limits,
 };
 use hookfleet_store::{
     DeliveryStore, Entry, EventStatus, Passage, Progress, Recorded, Settlement, Stage, StoreError,
@@ -16,16 +14,17 @@ use hookfleet_store::{
 };
 use redis::AsyncCommands;
 
-use super::scripts::{GATE, RECORD, RESTAGE};
+use super::batches::{Entering, Settling};
+use super::scripts::RESTAGE;
 use super::{RedisStore, corrupt, keys, millis, store_error};
 
 /// A worker that gave no sign of life for so long is taken for gone.
 const LIFE_SIGN_TTL: Duration = Duration::from_secs(4);
 /// A delivery leased elsewhere is looked at again after this: its worker may have died meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Before an endpoint's id: the name of a field of an event that is for it.
+const TO: &str = "to:";
 const DEAD_KEPT: Duration = Duration::from_hours(168);
-const ATTEMPTS_KEPT: Duration = Duration::from_hours(30 * 24);
-const HEALTH_KEPT: Duration = Duration::from_hours(90 * 24);
 
 /// What the gate's script said.
 enum Answer {
@@ -37,34 +36,20 @@ enum Answer {
 
 impl RedisStore {
     async fn gate(&self, entry: &Entry, now: Timestamp, gone: &str) -> Result<Answer, StoreError> {
-        let key = keys::delivery(&entry.endpoint, &entry.event);
         let ttl = entry.lease_until.since(now) + self.status_ttl;
-        let mut gate = GATE.key(&key);
-        gate.key(keys::health(&entry.endpoint));
-        gate.arg(now.unix_ms()).arg(entry.generation.get()).arg(entry.attempt.get());
-        gate.arg(entry.owner.as_str()).arg(entry.lease_until.unix_ms()).arg(gone).arg(millis(ttl));
-        gate.arg(entry.patient_until.map_or(0, Timestamp::unix_ms));
-        gate.arg(entry.rate.map_or(0, |rate| rate.interval().as_micros().max(1)));
-        gate.arg(millis(BREAKER_STAGGER)).arg(millis(BREAKER_HORIZON)).arg(millis(HEALTH_KEPT));
-        gate.arg(millis(BREAKER_HEAD_START));
-        let answer = gate.invoke_async(&mut self.connection()).await;
-        let answer: Vec<String> = answer.map_err(|error| store_error(&error))?;
-        let answer: Vec<&str> = answer.iter().map(String::as_str).collect();
-        match answer.as_slice() {
-            ["go"] => Ok(Answer::Go),
-            ["skip"] => Ok(Answer::Skip),
-            [held, owner, until] => {
-                let until = until.parse().map_err(|error| corrupt(&key, error))?;
-                let until = Timestamp::from_unix_ms(until);
-                Ok(match *held {
-                    "wait" => Answer::Leased { owner: (*owner).to_owned(), until },
-                    "breaker" => Answer::Held { until, reason: WaitReason::Breaker },
-                    "rate" => Answer::Held { until, reason: WaitReason::Rate },
-                    _ => return Err(corrupt(&key, "the gate's answer is unknown")),
-                })
-            }
-            _ => Err(corrupt(&key, "the gate's answer is unknown")),
-        }
+        let entering = Entering { entry: entry.clone(), now, gone: gone.to_owned(), ttl };
+        let [what, owner, until] = self.batches.enter(entering).await?;
+        let until = until.parse().map(Timestamp::from_unix_ms);
+        let key = || keys::delivery(&entry.endpoint, &entry.event);
+        let until = || until.map_err(|error| corrupt(&key(), error));
+        Ok(match what.as_str() {
+            "go" => Answer::Go,
+            "skip" => Answer::Skip,
+            "wait" => Answer::Leased { owner, until: until()? },
+            "breaker" => Answer::Held { until: until()?, reason: WaitReason::Breaker },
+            "rate" => Answer::Held { until: until()?, reason: WaitReason::Rate },
+            _ => return Err(corrupt(&key(), "the gate's answer is unknown")),
+        })
     }
 
     async fn pass(&self, entry: &Entry, now: Timestamp) -> Result<Passage, StoreError> {
@@ -130,13 +115,10 @@ impl RedisStore {
         if self.kept(stage) <= self.status_ttl {
             return Ok(());
         }
-        let mut pipe = redis::pipe();
-        for key in [keys::event(event), keys::event_endpoints(event)] {
-            // `GT`: never shortened.
-            pipe.cmd("PEXPIRE").arg(key).arg(millis(self.kept(stage)));
-            pipe.arg("GT").ignore();
-        }
-        self.ask_all(&pipe).await
+        // `GT`: never shortened.
+        let mut keep = redis::cmd("PEXPIRE");
+        keep.arg(keys::event(event)).arg(millis(self.kept(stage))).arg("GT");
+        self.ask::<i64>(&keep).await.map(drop)
     }
 
     /// A retry must be remembered for as long as it can wait.
@@ -165,16 +147,16 @@ impl DeliveryStore for RedisStore {
             ("accepted_at", event.accepted_at.unix_ms().to_string()),
         ];
         fields.extend(event.project.as_ref().map(|project| ("project", project.to_string())));
-        fields.extend(endpoints.map(|_| ("fanned_out", "1".to_owned())));
+        let mut fields: Vec<(String, String)> =
+            fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        if let Some(endpoints) = endpoints {
+            fields.push(("fanned_out".to_owned(), "1".to_owned()));
+            fields.extend(endpoints.iter().map(|id| (format!("{TO}{id}"), String::new())));
+        }
         let mut pipe = redis::pipe();
         // At once, so that nothing stays behind without an expiry.
         pipe.atomic();
         pipe.hset_multiple(&key, &fields).ignore().pexpire(&key, ttl).ignore();
-        if let Some(endpoints) = endpoints.filter(|endpoints| !endpoints.is_empty()) {
-            let ids: Vec<&str> = endpoints.iter().map(EndpointId::as_str).collect();
-            let to = keys::event_endpoints(&event.id);
-            pipe.sadd(&to, ids).ignore().pexpire(&to, ttl).ignore();
-        }
         self.ask_all(&pipe).await
     }
 
@@ -184,10 +166,8 @@ impl DeliveryStore for RedisStore {
         id: &EventId,
     ) -> Result<Option<EventStatus>, StoreError> {
         let key = keys::event(id);
-        let mut pipe = redis::pipe();
-        pipe.hgetall(&key).smembers(keys::event_endpoints(id));
-        let (fields, endpoints): (HashMap<String, String>, Vec<String>) =
-            self.ask_all(&pipe).await?;
+        let fields = self.connection().hgetall(&key).await;
+        let fields: HashMap<String, String> = fields.map_err(|error| store_error(&error))?;
         if fields.get("tenant").map(String::as_str) != Some(tenant.as_str()) {
             return Ok(None);
         }
@@ -195,7 +175,8 @@ impl DeliveryStore for RedisStore {
         let time = |name: &str| {
             field(name).parse().map(Timestamp::from_unix_ms).map_err(|error| corrupt(&key, error))
         };
-        let ids = endpoints.iter().map(|id| id.parse::<EndpointId>());
+        let ids = fields.keys().filter_map(|name| name.strip_prefix(TO));
+        let ids = ids.map(str::parse::<EndpointId>);
         let mut ids: Vec<_> =
             ids.collect::<Result<_, _>>().map_err(|error| corrupt(&key, error))?;
         ids.sort();
@@ -218,27 +199,25 @@ impl DeliveryStore for RedisStore {
     }
 
     async fn record(&self, settlement: &Settlement<'_>) -> Result<Recorded, StoreError> {
-        let Settlement { event, endpoint, generation, attempt, stage, now } = settlement;
-        let key = keys::delivery(endpoint, &event.id);
+        let Settlement { event, endpoint, generation, attempt, stage, now } = *settlement;
+        let delivery = keys::delivery(endpoint, &event.id);
         let line = attempt.map(serde_json::to_string).transpose();
-        let line = line.map_err(|error| corrupt(&key, error))?;
         let summary = attempt.map(|attempt| &attempt.summary);
-        let status = summary.and_then(|summary| summary.http_status);
-        let mut record = RECORD.key(&key);
-        record.key(keys::health(endpoint)).key(keys::attempts(endpoint));
-        record.arg(now.unix_ms()).arg(generation.get());
-        record.arg(summary.map_or(0, |summary| summary.attempt.get())).arg(stage.label());
-        record.arg(u8::from(attempt.is_some_and(|attempt| attempt.success)));
-        record.arg(status.map_or_else(String::new, |status| status.to_string()));
-        record.arg(line.unwrap_or_default()).arg(limits::ATTEMPTS_KEPT_MAX);
-        record.arg(millis(self.kept(*stage))).arg(millis(ATTEMPTS_KEPT)).arg(millis(HEALTH_KEPT));
-        record.arg(BREAKER_OPENS_AFTER).arg(millis(BREAKER_OPEN_MIN)).arg(millis(BREAKER_OPEN_MAX));
-        let mut connection = self.connection();
-        let recorded = record.invoke_async(&mut connection);
-        let recorded = recorded.map_err(|error| store_error(&error));
-        let ((first, failure_count), ()) =
-            try_join(recorded, self.keep_event(&event.id, *stage)).await?;
-        Ok(Recorded { first, failure_count })
+        let settling = Settling {
+            endpoint: endpoint.clone(),
+            line: line.map_err(|error| corrupt(&delivery, error))?,
+            delivery,
+            now,
+            generation: generation.get(),
+            attempt: summary.map_or(0, |summary| summary.attempt.get()),
+            stage: stage.label(),
+            success: attempt.is_some_and(|attempt| attempt.success),
+            http_status: summary.and_then(|summary| summary.http_status),
+            ttl: self.kept(stage),
+        };
+        let recorded = self.batches.settle(settling);
+        let (recorded, ()) = try_join(recorded, self.keep_event(&event.id, stage)).await?;
+        Ok(recorded)
     }
 
     async fn reopen(

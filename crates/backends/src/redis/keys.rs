@@ -56,11 +56,6 @@ pub fn event(id: &EventId) -> String {
     format!("hf:{{e:{id}}}")
 }
 
-/// The endpoints that an event is for.
-pub fn event_endpoints(id: &EventId) -> String {
-    format!("hf:{{e:{id}}}:to")
-}
-
 /// One delivery: its lease, its last settled attempt, its stage.
 pub fn delivery(endpoint: &EndpointId, event: &EventId) -> String {
     format!("hf:{{{endpoint}}}:d:{event}")

@@ -92,6 +92,7 @@ impl Bench {
         self.caught_up(BACKLOG_WAIT_MAX).await?;
         output::tell(&format!("delivering {} events", self.arguments.events));
         let delivered = self.deliver().await?;
+        let drained = self.drain().await?;
         output::tell(&format!("publishing and delivering at {}", self.arguments.rate));
         let latency = self.latency().await?;
         let memory = process::memory(&self.arguments.processes);
@@ -101,7 +102,8 @@ impl Bench {
             isolation.push(self.isolation(*rate).await?);
         }
         Ok(Report {
-            queue_floor: queue_floor.map(|floor| floor.beside(&delivered)),
+            queue_floor: queue_floor.map(|floor| floor.beside(drained.as_ref())),
+            drained,
             isolation,
             accepted,
             batches_per_s: batches,
@@ -207,6 +209,26 @@ impl Bench {
         let arrived = self.arrived(events).await?;
         let cpu = before.until_now(&self.arguments.processes, events);
         Ok(Delivered::new(&arrived, published, cpu))
+    }
+
+    /// A backlog that lies ready, as the straight loop's does: its worker is held meanwhile.
+    async fn drain(&self) -> Result<Option<Delivered>, Failure> {
+        let worker = self.arguments.processes.iter().find(|process| process.is("worker"));
+        let Some(worker) = worker else {
+            return Ok(None);
+        };
+        let events = self.arguments.events;
+        output::tell(&format!("draining a backlog of {events} events"));
+        worker.signal("STOP").await?;
+        let published = Instant::now();
+        let filled = self.load("").publish(events).await;
+        let published = published.elapsed();
+        let before = Usage::of(&self.arguments.processes);
+        worker.signal("CONT").await?;
+        filled?;
+        let arrived = self.arrived(events).await?;
+        let cpu = before.until_now(&self.arguments.processes, events);
+        Ok(Some(Delivered::new(&arrived, published, cpu)))
     }
 
     async fn latency(&self) -> Result<Latency, Failure> {

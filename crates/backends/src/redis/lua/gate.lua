@@ -1,71 +1,98 @@
--- KEYS: delivery, health of its endpoint. ARGV: now, generation, attempt, owner, lease until, owner
--- known to be gone, ttl, until when it waits for the breaker (0: not at all), the rate's interval in
--- us (0: none), pace after the breaker in ms, how far ahead in ms, ttl of the health, head start
--- of the first after the breaker in ms.
+-- Many attempts at the gate of one endpoint. KEYS: health of the endpoint, then each delivery. ARGV:
+-- pace after the breaker in ms, how far ahead in ms, ttl of the health, head start of the first after
+-- the breaker in ms; then for each delivery: now, generation, attempt, owner, lease until, owner known
+-- to be gone, ttl, until when it waits for the breaker (0: not at all), the rate's interval in us (0:
+-- none). Answers three texts for each: what, whose lease, until when.
 -- The breaker and the rate decide as domain::Throttle does.
-local d = redis.call('HMGET', KEYS[1], 'g', 'a', 's', 'o', 'u', 'r')
-local now, generation, attempt = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local g, reserved = tonumber(d[1]) or -1, tonumber(d[6])
-if g > generation then return {'skip'} end
-if g == generation then
-  local stage = d[3]
-  if stage == 'delivered' or stage == 'dead' or stage == 'discarded' then return {'skip'} end
-  if (tonumber(d[2]) or 0) >= attempt then return {'skip'} end
-  -- An owner's own lease counts, too: the attempt is still being made in that process.
-  local lease_until = tonumber(d[5]) or 0
-  if d[4] and lease_until > now and d[4] ~= ARGV[6] then return {'wait', d[4], d[5]} end
-else
-  redis.call('DEL', KEYS[1])
-  reserved = nil
-end
-local stage = attempt > 1 and 'retrying' or 'pending'
+local stagger, horizon = tonumber(ARGV[1]), tonumber(ARGV[2])
+local health_ttl, head_start = ARGV[3], tonumber(ARGV[4])
+local health, open, probe, last_slot, next_us, touched, deferred = nil, nil, nil, nil, nil, false, 0
+local answers = {}
 
--- Held, it has no lease; 0 stands for no reserved time.
-local function hold(why, till, keep)
-  redis.call('HDEL', KEYS[1], 'o', 'u')
-  redis.call('HSET', KEYS[1], 'g', generation, 's', stage, 't', now, 'r', keep)
-  redis.call('PEXPIRE', KEYS[1], ARGV[7] + till - now)
-  redis.call('HINCRBY', KEYS[2], 'deferred', 1)
-  redis.call('PEXPIRE', KEYS[2], ARGV[12])
-  return {why, '', string.format('%.0f', till)}
+local function read_health()
+  if health then return end
+  health = redis.call('HMGET', KEYS[1], 'open', 'probe', 'slot', 'next')
+  open, probe = tonumber(health[1]), tonumber(health[2])
+  last_slot, next_us = tonumber(health[3]) or 0, tonumber(health[4]) or 0
 end
 
-local patient, interval = tonumber(ARGV[8]), tonumber(ARGV[9])
-if patient > 0 or interval > 0 then
-  local h = redis.call('HMGET', KEYS[2], 'open', 'probe', 'slot', 'next')
-  local open = tonumber(h[1])
+local function text(number) return string.format('%.0f', number) end
+
+-- When to come, and whether that time is the rate's; nothing: now.
+local function held(now, lease_until, patient, interval, reserved)
+  if patient == 0 and interval == 0 then return end
+  read_health()
   if open and patient > 0 then
-    local over = math.max(open, tonumber(h[2]) or open)
+    local over = math.max(open, probe or open)
     if now >= over then
-      redis.call('HSET', KEYS[2], 'probe', ARGV[5])
+      probe = lease_until
+      redis.call('HSET', KEYS[1], 'probe', text(probe))
     else
-      local step = math.max(tonumber(ARGV[10]), math.floor(interval / 1000))
-      local slot, second = tonumber(h[3]) or 0, over + tonumber(ARGV[13])
-      if slot < over then
+      local step, second = math.max(stagger, math.floor(interval / 1000)), over + head_start
+      local slot
+      if last_slot < over then
         slot = over
-      elseif slot + step > over + tonumber(ARGV[11]) then
+      elseif last_slot + step > over + horizon then
         slot = second
       else
-        slot = math.max(slot + step, second)
+        slot = math.max(last_slot + step, second)
       end
       if slot <= patient then
-        redis.call('HSET', KEYS[2], 'slot', string.format('%.0f', slot))
-        return hold('breaker', slot, 0)
+        last_slot, touched = slot, true
+        return slot, 'breaker', 0
       end
     end
   end
   if interval > 0 then
-    if reserved and reserved > now then return hold('rate', reserved, reserved) end
+    if reserved and reserved > now then return reserved, 'rate', reserved end
     if not reserved or reserved == 0 then
-      local given = math.max(tonumber(h[4]) or 0, now * 1000)
-      redis.call('HSET', KEYS[2], 'next', string.format('%.0f', given + interval))
-      redis.call('PEXPIRE', KEYS[2], ARGV[12])
+      local given = math.max(next_us, now * 1000)
+      next_us, touched = given + interval, true
       given = math.ceil(given / 1000)
-      if given > now then return hold('rate', given, given) end
+      if given > now then return given, 'rate', given end
     end
   end
 end
-redis.call('HSET', KEYS[1], 'g', generation, 's', stage, 'o', ARGV[4], 'u', ARGV[5], 't', now)
-if reserved then redis.call('HDEL', KEYS[1], 'r') end
-redis.call('PEXPIRE', KEYS[1], ARGV[7])
-return {'go'}
+
+local function enter(key, a)
+  local d = redis.call('HMGET', key, 'g', 'a', 's', 'o', 'u', 'r')
+  local now, generation, attempt = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
+  local g, reserved = tonumber(d[1]) or -1, tonumber(d[6])
+  if g > generation then return 'skip', '', '' end
+  if g == generation then
+    local stage = d[3]
+    if stage == 'delivered' or stage == 'dead' or stage == 'discarded' then return 'skip', '', '' end
+    if (tonumber(d[2]) or 0) >= attempt then return 'skip', '', '' end
+    -- An owner's own lease counts, too: the attempt is still being made in that process.
+    if d[4] and (tonumber(d[5]) or 0) > now and d[4] ~= ARGV[a + 5] then return 'wait', d[4], d[5] end
+  elseif g >= 0 or d[3] then
+    redis.call('DEL', key)
+    reserved = nil
+  end
+  local stage = attempt > 1 and 'retrying' or 'pending'
+  local till, why, keep = held(now, tonumber(ARGV[a + 4]), tonumber(ARGV[a + 7]), tonumber(ARGV[a + 8]), reserved)
+  if till then
+    deferred = deferred + 1
+    redis.call('HDEL', key, 'o', 'u')
+    redis.call('HSET', key, 'g', generation, 's', stage, 't', now, 'r', text(keep))
+    redis.call('PEXPIRE', key, text(ARGV[a + 6] + till - now))
+    return why, '', text(till)
+  end
+  redis.call('HSET', key, 'g', generation, 's', stage, 'o', ARGV[a + 3], 'u', ARGV[a + 4], 't', now)
+  if reserved then redis.call('HDEL', key, 'r') end
+  redis.call('PEXPIRE', key, ARGV[a + 6])
+  return 'go', '', ''
+end
+
+for n = 2, #KEYS do
+  local what, whose, till = enter(KEYS[n], 5 + (n - 2) * 9)
+  answers[#answers + 1] = what
+  answers[#answers + 1] = whose
+  answers[#answers + 1] = till
+end
+if touched or deferred > 0 then
+  redis.call('HSET', KEYS[1], 'slot', text(last_slot), 'next', text(next_us))
+  if deferred > 0 then redis.call('HINCRBY', KEYS[1], 'deferred', deferred) end
+  redis.call('PEXPIRE', KEYS[1], health_ttl)
+end
+return answers

@@ -1,51 +1,78 @@
--- KEYS: delivery, health, attempts. ARGV: now, generation, attempt (0: none was made), stage,
--- success (1 or 0), http status (may be empty), log line (may be empty), log lines kept,
--- ttl of the delivery, of the log, of the health; failures that open the breaker, how long it is open
--- at first and at most.
-local generation, attempt = tonumber(ARGV[2]), tonumber(ARGV[3])
-local success = ARGV[5] == '1'
-local d = redis.call('HMGET', KEYS[1], 'g', 'a', 's')
-local g, a, stage = tonumber(d[1]) or -1, tonumber(d[2]) or 0, d[3]
-local known = g > generation
-if g == generation then
-  local ended = stage == 'dead' or stage == 'discarded'
-  -- A success settles its delivery even after another worker's failure was recorded.
-  known = stage == 'delivered' or (not success and (ended or (attempt > 0 and a >= attempt)))
-end
-if known then return {0, tonumber(redis.call('HGET', KEYS[2], 'failing') or 0)} end
+-- Many settled attempts of one endpoint. KEYS: health, attempts, then each delivery. ARGV: log lines
+-- kept, ttl of the log, ttl of the health, failures that open the breaker, how long it is open at first
+-- and at most; then for each delivery: now, generation, attempt (0: none was made), stage, success (1
+-- or 0), http status (may be empty), log line (may be empty), ttl. Answers two numbers for each: was it
+-- counted (1 or 0), and the failures in a row (after a success: those before it).
+local failing = tonumber(redis.call('HGET', KEYS[1], 'failing') or 0)
+local successes, failures, success_at, failure_at, counted = 0, 0, nil, nil, false
+local answers, lines = {}, {}
 
-if g < generation then
-  redis.call('DEL', KEYS[1])
-  a = 0
+local function failed(now)
+  failing, failures, failure_at = failing + 1, failures + 1, now
+  if failing < tonumber(ARGV[4]) then return end
+  local open = tonumber(redis.call('HGET', KEYS[1], 'open') or 0)
+  if open > tonumber(now) then return end
+  local openings = redis.call('HINCRBY', KEYS[1], 'openings', 1)
+  local wait = math.min(ARGV[5] * 2 ^ math.min(openings - 1, 10), tonumber(ARGV[6]))
+  redis.call('HSET', KEYS[1], 'open', string.format('%.0f', now + wait))
+  redis.call('HDEL', KEYS[1], 'probe')
 end
-redis.call('HDEL', KEYS[1], 'o', 'u', 'r')
-redis.call('HSET', KEYS[1], 'g', generation, 's', ARGV[4], 't', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[9])
-if attempt == 0 then return {1, tonumber(redis.call('HGET', KEYS[2], 'failing') or 0)} end
 
-redis.call('HSET', KEYS[1], 'a', math.max(a, attempt), 'h', ARGV[6])
-redis.call('LPUSH', KEYS[3], ARGV[7])
-redis.call('LTRIM', KEYS[3], 0, tonumber(ARGV[8]) - 1)
-redis.call('PEXPIRE', KEYS[3], ARGV[10])
-local failing = 0
-if success then
-  failing = tonumber(redis.call('HGET', KEYS[2], 'failing') or 0)
-  redis.call('HSET', KEYS[2], 'failing', 0, 'success_at', ARGV[1])
-  if failing > 0 then redis.call('HDEL', KEYS[2], 'open', 'openings', 'probe', 'slot') end
-  redis.call('HINCRBY', KEYS[2], 'successes', 1)
-else
-  failing = redis.call('HINCRBY', KEYS[2], 'failing', 1)
-  redis.call('HINCRBY', KEYS[2], 'failures', 1)
-  redis.call('HSET', KEYS[2], 'failure_at', ARGV[1])
-  if failing >= tonumber(ARGV[12]) then
-    local open = tonumber(redis.call('HGET', KEYS[2], 'open') or 0)
-    if open <= tonumber(ARGV[1]) then
-      local openings = redis.call('HINCRBY', KEYS[2], 'openings', 1)
-      local wait = math.min(ARGV[13] * 2 ^ math.min(openings - 1, 10), tonumber(ARGV[14]))
-      redis.call('HSET', KEYS[2], 'open', string.format('%.0f', ARGV[1] + wait))
-      redis.call('HDEL', KEYS[2], 'probe')
-    end
+local function succeeded(now)
+  if failing > 0 then redis.call('HDEL', KEYS[1], 'open', 'openings', 'probe', 'slot') end
+  failing, successes, success_at = 0, successes + 1, now
+end
+
+local function record(key, v)
+  local now, generation, attempt = ARGV[v], tonumber(ARGV[v + 1]), tonumber(ARGV[v + 2])
+  local success = ARGV[v + 4] == '1'
+  local d = redis.call('HMGET', key, 'g', 'a', 's')
+  local g, a, stage = tonumber(d[1]) or -1, tonumber(d[2]) or 0, d[3]
+  local known = g > generation
+  if g == generation then
+    local ended = stage == 'dead' or stage == 'discarded'
+    -- A success settles its delivery even after another worker's failure was recorded.
+    known = stage == 'delivered' or (not success and (ended or (attempt > 0 and a >= attempt)))
   end
+  if known then return 0, failing end
+  if g < generation then
+    if g >= 0 or stage then redis.call('DEL', key) end
+    a = 0
+  else
+    redis.call('HDEL', key, 'o', 'u', 'r')
+  end
+  if attempt == 0 then
+    redis.call('HSET', key, 'g', generation, 's', ARGV[v + 3], 't', now)
+  else
+    redis.call('HSET', key, 'g', generation, 's', ARGV[v + 3], 't', now,
+      'a', math.max(a, attempt), 'h', ARGV[v + 5])
+  end
+  redis.call('PEXPIRE', key, ARGV[v + 7])
+  if attempt == 0 then return 1, failing end
+  lines[#lines + 1] = ARGV[v + 6]
+  local before = failing
+  if success then succeeded(now) else failed(now) end
+  return 1, success and before or failing
 end
-redis.call('PEXPIRE', KEYS[2], ARGV[11])
-return {1, failing}
+
+for n = 3, #KEYS do
+  local first, count = record(KEYS[n], 7 + (n - 3) * 8)
+  answers[#answers + 1] = first
+  answers[#answers + 1] = count
+end
+if #lines > 0 then
+  redis.call('LPUSH', KEYS[2], unpack(lines))
+  redis.call('LTRIM', KEYS[2], 0, tonumber(ARGV[1]) - 1)
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  redis.call('HSET', KEYS[1], 'failing', failing)
+  if success_at then
+    redis.call('HSET', KEYS[1], 'success_at', success_at)
+    redis.call('HINCRBY', KEYS[1], 'successes', successes)
+  end
+  if failure_at then
+    redis.call('HSET', KEYS[1], 'failure_at', failure_at)
+    redis.call('HINCRBY', KEYS[1], 'failures', failures)
+  end
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+return answers

@@ -15,6 +15,23 @@ pub struct Watched {
     id: u32,
 }
 
+impl Watched {
+    /// Has it this name?
+    pub fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+
+    /// Sends it a signal, such as STOP.
+    pub async fn signal(&self, signal: &str) -> Result<(), Failure> {
+        let mut kill = tokio::process::Command::new("kill");
+        let sent = kill.arg(format!("-{signal}")).arg(self.id.to_string()).status().await;
+        if sent.map_err(Failure::failed)?.success() {
+            return Ok(());
+        }
+        Err(Failure::failed(format!("process {} takes no signal", self.name)))
+    }
+}
+
 /// A text that names no process.
 #[derive(Debug, thiserror::Error)]
 #[error("process {0:?} is invalid: expected NAME=ID")]

@@ -20,6 +20,8 @@ pub struct Report {
     pub accepted: Vec<Accepted>,
     pub batches_per_s: f64,
     pub delivered: Delivered,
+    /// What was delivered of a backlog that lay ready.
+    pub drained: Option<Delivered>,
     /// Deliveries a second, as a ratio to the floor's requests.
     pub delivered_of_floor: f64,
     pub latency: Latency,
@@ -61,7 +63,7 @@ pub struct QueueFloor {
     deliveries_per_s: f64,
     /// In µs for each delivery; the loop's own is the bench's.
     cpu_us: BTreeMap<String, u64>,
-    /// What was delivered, as a ratio to this.
+    /// What was drained of a backlog, as a ratio to this.
     delivered: f64,
     /// The worker's CPU for a delivery, as a ratio to the loop's.
     worker_cpu: Option<f64>,
@@ -73,10 +75,13 @@ impl QueueFloor {
         Self { deliveries_per_s, cpu_us, delivered: 0.0, worker_cpu: None }
     }
 
-    /// Beside what was delivered.
+    /// Beside what was drained.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "microseconds are far below 2^52")]
-    pub fn beside(self, delivered: &Delivered) -> Self {
+    pub fn beside(self, drained: Option<&Delivered>) -> Self {
+        let Some(delivered) = drained else {
+            return self;
+        };
         let worker = delivered.cpu_us.get("worker").zip(self.cpu_us.get(BENCH));
         Self {
             delivered: delivered.deliveries_per_s / self.deliveries_per_s.max(f64::EPSILON),
@@ -220,6 +225,9 @@ impl Report {
         let rate = |name: &str, rate: f64| row(name, [&format!("{rate:.0}"), "", "", "", ""]);
         lines.push(rate("accepted, batches", self.batches_per_s));
         lines.push(rate("delivered", self.delivered.deliveries_per_s));
+        if let Some(drained) = &self.drained {
+            lines.push(rate("drained of a backlog", drained.deliveries_per_s));
+        }
         let latency = &self.latency;
         let name = format!("publish to delivery at {}", latency.rate);
         lines.push(timed(&name, None, &latency.publish_to_delivery_ms));
@@ -234,7 +242,7 @@ impl Report {
                 "straight loop over broker and store: {deliveries_per_s:.0} a second"
             ));
             lines.push(cpu("CPU µs a delivery, straight loop", &floor.cpu_us));
-            lines.push(format!("delivered / straight loop: {delivered:.2}"));
+            lines.push(format!("drained / straight loop: {delivered:.2}"));
             if let Some(ratio) = worker_cpu {
                 lines.push(format!("CPU of the worker / straight loop: {ratio:.2}"));
             }
@@ -249,6 +257,9 @@ impl Report {
             ));
         }
         lines.push(cpu("CPU µs a delivery, at full speed", &self.delivered.cpu_us));
+        if let Some(drained) = &self.drained {
+            lines.push(cpu("CPU µs a delivery, of a backlog", &drained.cpu_us));
+        }
         lines.push(cpu(&format!("CPU µs a delivery, at {}", latency.rate), &latency.cpu_us));
         lines.push(memory("MiB, now and at most, when idle", &self.memory_idle));
         lines.push(memory("MiB, now and at most, under load", &self.memory));
