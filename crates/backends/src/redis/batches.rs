@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::link::Link;
-use super::scripts::{GATE, RECORD};
+use super::scripts::{GATE, RECORD, REMEMBER};
 use super::{corrupt, keys, millis, store_error};
 
 const ATTEMPTS_KEPT: Duration = Duration::from_hours(30 * 24);
@@ -59,11 +59,19 @@ pub struct Settling {
     pub ttl: Duration,
 }
 
+/// An event, and whom it is for.
+pub struct Remembering {
+    pub key: String,
+    pub fields: Vec<(String, String)>,
+    pub ttl: Duration,
+}
+
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Question {
     Enter(Entering, Reply<Answer>),
     Settle(Settling, Reply<Recorded>),
+    Remember(Remembering, Reply<()>),
 }
 
 /// Takes questions; its task ends with the last of its clones.
@@ -87,6 +95,10 @@ impl Batches {
 
     pub async fn settle(&self, settling: Settling) -> Result<Recorded, StoreError> {
         self.ask(|reply| Question::Settle(settling, reply)).await
+    }
+
+    pub async fn remember(&self, remembering: Remembering) -> Result<(), StoreError> {
+        self.ask(|reply| Question::Remember(remembering, reply)).await
     }
 
     async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Question) -> Result<T, StoreError> {
@@ -121,6 +133,7 @@ async fn ask_all(link: Link, mut waiting: mpsc::Receiver<Question>) {
 enum Call {
     Enter(EndpointId, Vec<(Entering, Reply<Answer>)>),
     Settle(EndpointId, Vec<(Settling, Reply<Recorded>)>),
+    Remember(Remembering, Reply<()>),
 }
 
 fn calls(questions: Vec<Question>) -> Vec<Call> {
@@ -137,6 +150,7 @@ fn calls(questions: Vec<Question>) -> Vec<Call> {
                     calls.push(Call::Enter(id, std::mem::take(all)));
                 }
             }
+            Question::Remember(asked, reply) => calls.push(Call::Remember(asked, reply)),
             Question::Settle(asked, reply) => {
                 let id = asked.endpoint.clone();
                 let all = settling.entry(id.clone()).or_default();
@@ -163,7 +177,7 @@ async fn ask_together(link: &mut Link, calls: Vec<Call>) {
     if let Err(error) = &answers
         && error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
     {
-        // Both scripts come and go together: none of these calls was made.
+        // All scripts come and go together: none of these calls was made.
         answers = match load(link).await {
             Ok(()) => pipe.query_async(link).await,
             Err(error) => Err(error),
@@ -181,7 +195,8 @@ async fn ask_together(link: &mut Link, calls: Vec<Call>) {
 
 async fn load(link: &mut Link) -> RedisResult<()> {
     GATE.prepare_invoke().load_async(link).await?;
-    RECORD.prepare_invoke().load_async(link).await.map(drop)
+    RECORD.prepare_invoke().load_async(link).await?;
+    REMEMBER.prepare_invoke().load_async(link).await.map(drop)
 }
 
 impl Call {
@@ -221,6 +236,12 @@ impl Call {
                     pipe.arg(millis(settling.ttl));
                 }
             }
+            Self::Remember(Remembering { key, fields, ttl }, _) => {
+                pipe.cmd("EVALSHA").arg(REMEMBER.get_hash()).arg(1).arg(key).arg(millis(*ttl));
+                for (name, value) in fields {
+                    pipe.arg(name).arg(value);
+                }
+            }
         }
     }
 
@@ -251,6 +272,7 @@ impl Call {
                     drop(reply.send(answer));
                 }
             }
+            Self::Remember(_, reply) => drop(reply.send(Ok(()))),
         }
     }
 
@@ -266,6 +288,7 @@ impl Call {
                     drop(reply.send(Err(store_error(error))));
                 }
             }
+            Self::Remember(_, reply) => drop(reply.send(Err(store_error(error)))),
         }
     }
 }

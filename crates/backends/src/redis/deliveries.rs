@@ -14,7 +14,7 @@ use hookfleet_store::{
 };
 use redis::AsyncCommands;
 
-use super::batches::{Entering, Settling};
+use super::batches::{Entering, Remembering, Settling};
 use super::scripts::RESTAGE;
 use super::{RedisStore, corrupt, keys, millis, store_error};
 
@@ -22,6 +22,8 @@ use super::{RedisStore, corrupt, keys, millis, store_error};
 const LIFE_SIGN_TTL: Duration = Duration::from_secs(4);
 /// A delivery leased elsewhere is looked at again after this: its worker may have died meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Endpoints in one call: Lua passes on a few thousand values at most.
+const FIELDS_MAX: usize = 1000;
 /// Before an endpoint's id: the name of a field of an event that is for it.
 const TO: &str = "to:";
 const DEAD_KEPT: Duration = Duration::from_hours(168);
@@ -138,26 +140,25 @@ impl DeliveryStore for RedisStore {
         event: &Event,
         endpoints: Option<&[EndpointId]>,
     ) -> Result<(), StoreError> {
-        let key = keys::event(&event.id);
-        let ttl = i64::try_from(millis(self.status_ttl)).unwrap_or(i64::MAX);
         let mut fields = vec![
-            ("tenant", event.tenant.to_string()),
-            ("type", event.event_type.to_string()),
-            ("timestamp", event.timestamp.unix_ms().to_string()),
-            ("accepted_at", event.accepted_at.unix_ms().to_string()),
+            ("tenant".to_owned(), event.tenant.to_string()),
+            ("type".to_owned(), event.event_type.to_string()),
+            ("timestamp".to_owned(), event.timestamp.unix_ms().to_string()),
+            ("accepted_at".to_owned(), event.accepted_at.unix_ms().to_string()),
         ];
-        fields.extend(event.project.as_ref().map(|project| ("project", project.to_string())));
-        let mut fields: Vec<(String, String)> =
-            fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        if let Some(endpoints) = endpoints {
-            fields.push(("fanned_out".to_owned(), "1".to_owned()));
-            fields.extend(endpoints.iter().map(|id| (format!("{TO}{id}"), String::new())));
+        let project = event.project.as_ref();
+        fields.extend(project.map(|project| ("project".to_owned(), project.to_string())));
+        fields.extend(endpoints.map(|_| ("fanned_out".to_owned(), "1".to_owned())));
+        let to = |id: &EndpointId| (format!("{TO}{id}"), String::new());
+        // What stands first says that all are there, and is written last.
+        let mut chunks = endpoints.unwrap_or_default().chunks(FIELDS_MAX);
+        fields.extend(chunks.next().unwrap_or_default().iter().map(to));
+        let rest = chunks.map(|chunk| chunk.iter().map(to).collect());
+        for fields in rest.chain(std::iter::once(fields)) {
+            let key = keys::event(&event.id);
+            self.batches.remember(Remembering { key, fields, ttl: self.status_ttl }).await?;
         }
-        let mut pipe = redis::pipe();
-        // At once, so that nothing stays behind without an expiry.
-        pipe.atomic();
-        pipe.hset_multiple(&key, &fields).ignore().pexpire(&key, ttl).ignore();
-        self.ask_all(&pipe).await
+        Ok(())
     }
 
     async fn event_status(

@@ -70,7 +70,12 @@ async fn run(settings: Settings, role: Role) -> Result<(), Failure> {
     tracing::info!("ready");
     welcome::print(&config, &listens);
     if role != Role::Api {
-        parts.worker(&config, &registry)?.run(stop.clone()).await;
+        // On a thread of the runtime: what it takes in is then handed on without waking another.
+        let mut working = JoinSet::new();
+        working.spawn(parts.worker(&config, &registry)?.run(stop.clone()));
+        if let Some(Err(panicked)) = working.join_next().await {
+            return Err(Failure::failed(panicked));
+        }
     }
     stop.cancelled().await;
     end(servers, &stop).await;

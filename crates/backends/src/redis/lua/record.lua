@@ -35,10 +35,12 @@ local function record(key, v)
     known = stage == 'delivered' or (not success and (ended or (attempt > 0 and a >= attempt)))
   end
   if known then return 0, failing end
+  -- What is delivered is looked at no more: its lease and its expiry, from the gate, may stay.
+  local delivered = ARGV[v + 3] == 'delivered' and g == generation
   if g < generation then
     if g >= 0 or stage then redis.call('DEL', key) end
     a = 0
-  else
+  elseif not delivered then
     redis.call('HDEL', key, 'o', 'u', 'r')
   end
   if attempt == 0 then
@@ -47,7 +49,7 @@ local function record(key, v)
     redis.call('HSET', key, 'g', generation, 's', ARGV[v + 3], 't', now,
       'a', math.max(a, attempt), 'h', ARGV[v + 5])
   end
-  redis.call('PEXPIRE', key, ARGV[v + 7])
+  if not delivered then redis.call('PEXPIRE', key, ARGV[v + 7]) end
   if attempt == 0 then return 1, failing end
   lines[#lines + 1] = ARGV[v + 6]
   local before = failing
