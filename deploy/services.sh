@@ -162,7 +162,8 @@ write_redis() {
   script redis-start <<END
 answers() { [ "\$(redis-cli -p $port ping)" = PONG ]; }
 launch '$DIR/redis.pid' '$home/console.log' redis-server --port $port --bind 127.0.0.1 \
-  --dir '$home' --save '' --appendonly yes --appendfsync everysec --databases 1024
+  --dir '$home' --save '' --appendonly yes --appendfsync everysec --databases 1024 \
+  --auto-aof-rewrite-percentage 0
 wait_for 30 answers
 END
   script redis-stop <<< "end '$DIR/redis.pid'"
