@@ -10,6 +10,7 @@ mod cursor;
 mod delivery;
 mod endpoints;
 mod jobs;
+pub mod kept;
 mod seal;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -7,9 +7,7 @@
 
 use std::sync::Arc;
 
-use hookfleet_domain::{
-    AttemptNumber, Delay, Delivery, Endpoint, EndpointId, Event, Generation, Timestamp,
-};
+use hookfleet_domain::{Delay, Delivery, Endpoint, EndpointId, Event, Generation, Timestamp};
 use hookfleet_queue::{Outgoing, QueueError};
 use hookfleet_store::{Job, Progress, Stage};
 use tokio::time::Instant;
@@ -58,9 +56,8 @@ impl Worker {
         let ids = std::slice::from_ref(to);
         let remember = || self.store.remember_event(&event, Some(ids));
         self.remembered("remembering an event", remember).await?;
-        let (attempt, history) = (AttemptNumber::FIRST, Vec::new());
-        let delivery =
-            Delivery { event: Arc::clone(&event), endpoint, generation, attempt, history };
+        let first = Delivery::first(Arc::clone(&event), endpoint);
+        let delivery = Delivery { generation, ..first };
         let message = Outgoing::Delivery(&delivery, Delay::NONE);
         self.confirmed("delivering what was missed", || self.queue.publish(message)).await?;
         let reopen = || self.store.reopen(&event.id, to, generation);

@@ -11,7 +11,7 @@ use hookfleet_domain::{
     BREAKER_HEAD_START, BREAKER_HORIZON, BREAKER_OPEN_MAX, BREAKER_OPEN_MIN, BREAKER_OPENS_AFTER,
     BREAKER_STAGGER, EndpointId, Timestamp, limits,
 };
-use hookfleet_store::{Entry, Recorded, StoreError};
+use hookfleet_store::{Entry, Recorded, StoreError, kept};
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -19,9 +19,6 @@ use tokio::task::JoinSet;
 use super::link::Link;
 use super::scripts::{GATE, RECORD, REMEMBER};
 use super::{corrupt, keys, millis, store_error};
-
-const ATTEMPTS_KEPT: Duration = Duration::from_hours(30 * 24);
-const HEALTH_KEPT: Duration = Duration::from_hours(90 * 24);
 
 /// Questions that wait to be asked; past that, callers wait to put theirs.
 const WAITING_MAX: usize = 8192;
@@ -209,7 +206,7 @@ impl Call {
                     pipe.arg(keys::delivery(&entry.endpoint, &entry.event));
                 }
                 pipe.arg(millis(BREAKER_STAGGER)).arg(millis(BREAKER_HORIZON));
-                pipe.arg(millis(HEALTH_KEPT)).arg(millis(BREAKER_HEAD_START));
+                pipe.arg(millis(kept::HEALTH)).arg(millis(BREAKER_HEAD_START));
                 for (Entering { entry, now, gone, ttl }, _) in all {
                     pipe.arg(now.unix_ms()).arg(entry.generation.get()).arg(entry.attempt.get());
                     pipe.arg(entry.owner.as_str()).arg(entry.lease_until.unix_ms()).arg(gone);
@@ -224,8 +221,8 @@ impl Call {
                 for (settling, _) in all {
                     pipe.arg(&settling.delivery);
                 }
-                pipe.arg(limits::ATTEMPTS_KEPT_MAX).arg(millis(ATTEMPTS_KEPT));
-                pipe.arg(millis(HEALTH_KEPT)).arg(BREAKER_OPENS_AFTER);
+                pipe.arg(limits::ATTEMPTS_KEPT_MAX).arg(millis(kept::ATTEMPTS));
+                pipe.arg(millis(kept::HEALTH)).arg(BREAKER_OPENS_AFTER);
                 pipe.arg(millis(BREAKER_OPEN_MIN)).arg(millis(BREAKER_OPEN_MAX));
                 for (settling, _) in all {
                     let Settling { now, generation, attempt, stage, success, .. } = settling;

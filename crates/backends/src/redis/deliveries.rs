@@ -1,16 +1,13 @@
 //! The gate, the record, and what became of events.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::{try_join, try_join_all};
-use hookfleet_domain::{
-    EndpointId, Event, EventId, Generation, TenantId, Timestamp, WorkerId, limits,
-};
+use hookfleet_domain::{EndpointId, Event, EventId, Generation, TenantId, Timestamp, WorkerId};
 use hookfleet_store::{
     DeliveryStore, Entry, EventStatus, Passage, Progress, Recorded, Settlement, Stage, StoreError,
-    WaitReason,
+    WaitReason, kept,
 };
 use redis::AsyncCommands;
 
@@ -18,15 +15,10 @@ use super::batches::{Entering, Remembering, Settling};
 use super::scripts::RESTAGE;
 use super::{RedisStore, corrupt, keys, millis, store_error};
 
-/// A worker that gave no sign of life for so long is taken for gone.
-const LIFE_SIGN_TTL: Duration = Duration::from_secs(4);
-/// A delivery leased elsewhere is looked at again after this: its worker may have died meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Endpoints in one call: Lua passes on a few thousand values at most.
 const FIELDS_MAX: usize = 1000;
 /// Before an endpoint's id: the name of a field of an event that is for it.
 const TO: &str = "to:";
-const DEAD_KEPT: Duration = Duration::from_hours(168);
 
 /// What the gate's script said.
 enum Answer {
@@ -66,7 +58,7 @@ impl RedisStore {
             Answer::Skip => Passage::Skip,
             Answer::Held { until, reason } => Passage::Wait { until, reason },
             Answer::Leased { until, .. } => {
-                let until = until.min(now.after(LOOK_AGAIN));
+                let until = until.min(now.after(kept::LOOK_AGAIN));
                 Passage::Wait { until, reason: WaitReason::Leased }
             }
         })
@@ -87,7 +79,7 @@ impl RedisStore {
         (stage, which): (Stage, &str),
     ) -> Result<(), StoreError> {
         let mut restage = RESTAGE.key(keys::delivery(endpoint, event));
-        restage.arg(generation.get()).arg(stage.label()).arg(millis(DEAD_KEPT)).arg(which);
+        restage.arg(generation.get()).arg(stage.label()).arg(millis(kept::DEAD)).arg(which);
         let restaged = restage.invoke_async::<()>(&mut self.connection()).await;
         restaged.map_err(|error| store_error(&error))
     }
@@ -114,22 +106,13 @@ impl RedisStore {
     /// An event must be remembered for as long as its deliveries are. Most are delivered at once,
     /// and cost no round trip here.
     async fn keep_event(&self, event: &EventId, stage: Stage) -> Result<(), StoreError> {
-        if self.kept(stage) <= self.status_ttl {
+        if kept::delivery(stage, self.status_ttl) <= self.status_ttl {
             return Ok(());
         }
         // `GT`: never shortened.
         let mut keep = redis::cmd("PEXPIRE");
-        keep.arg(keys::event(event)).arg(millis(self.kept(stage))).arg("GT");
+        keep.arg(keys::event(event)).arg(millis(kept::delivery(stage, self.status_ttl))).arg("GT");
         self.ask::<i64>(&keep).await.map(drop)
-    }
-
-    /// A retry must be remembered for as long as it can wait.
-    fn kept(&self, stage: Stage) -> Duration {
-        match stage {
-            Stage::Dead | Stage::Discarded => DEAD_KEPT,
-            Stage::Retrying => limits::RETRY_WAIT_MAX * 2 + self.status_ttl,
-            Stage::Pending | Stage::Delivered => self.status_ttl,
-        }
     }
 }
 
@@ -214,7 +197,7 @@ impl DeliveryStore for RedisStore {
             stage: stage.label(),
             success: attempt.is_some_and(|attempt| attempt.success),
             http_status: summary.and_then(|summary| summary.http_status),
-            ttl: self.kept(stage),
+            ttl: kept::delivery(stage, self.status_ttl),
         };
         let recorded = self.batches.settle(settling);
         let (recorded, ()) = try_join(recorded, self.keep_event(&event.id, stage)).await?;
@@ -241,7 +224,7 @@ impl DeliveryStore for RedisStore {
 
     async fn still_alive(&self, worker: &WorkerId) -> Result<(), StoreError> {
         let key = keys::worker(worker);
-        let given = self.connection().pset_ex(key, 1, millis(LIFE_SIGN_TTL)).await;
+        let given = self.connection().pset_ex(key, 1, millis(kept::LIFE_SIGN_TTL)).await;
         given.map_err(|error| store_error(&error))
     }
 }

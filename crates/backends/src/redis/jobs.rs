@@ -2,15 +2,12 @@
 
 use async_trait::async_trait;
 use hookfleet_domain::{JobId, Timestamp, WorkerId};
-use hookfleet_store::{Job, JobState, JobStore, StoreError};
+use hookfleet_store::{Job, JobState, JobStore, StoreError, kept};
 use redis::AsyncCommands;
 
 use super::keys::{JOB_CLAIM, JOBS, JOBS_ENDED, JOBS_OPEN};
 use super::scripts::{CLAIM_JOB, PUT_JOB};
 use super::{RedisStore, corrupt, store_error};
-
-/// Jobs remembered after their end.
-const ENDED_MAX: usize = 1000;
 
 fn read(bytes: &[u8]) -> Result<Job, StoreError> {
     serde_json::from_slice(bytes).map_err(|error| corrupt(JOBS, error))
@@ -30,7 +27,7 @@ impl JobStore for RedisStore {
             .arg(record)
             .arg(job.created_at.unix_ms())
             .arg(ended)
-            .arg(ENDED_MAX);
+            .arg(kept::ENDED_JOBS_MAX);
         let written = put.invoke_async::<()>(&mut self.connection()).await;
         written.map_err(|error| store_error(&error))
     }

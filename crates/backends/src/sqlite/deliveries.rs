@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hookfleet_domain::{
-    AttemptRecord, EndpointId, Event, EventId, Generation, Held, Passing, TenantId, Timestamp,
-    WorkerId, limits,
+    AttemptRecord, AttemptSummary, EndpointId, Event, EventId, Generation, Held, Passing, TenantId,
+    Timestamp, WorkerId, limits,
 };
 use hookfleet_store::{
-    DeliveryStore, Entry, EventStatus, Passage, Recorded, Settlement, Stage, StoreError, WaitReason,
+    DeliveryStore, Entry, EventStatus, Passage, Recorded, Settlement, Stage, StoreError,
+    WaitReason, kept,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -17,12 +18,6 @@ use super::events;
 use super::known::{self, Gate, Known, Lease};
 use super::store::{Living, SqliteStore, corrupt};
 use super::throttle;
-
-/// A delivery leased elsewhere is looked at again after this: its worker may have died meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-const DEAD_KEPT: Duration = Duration::from_hours(168);
-const ATTEMPTS_KEPT: Duration = Duration::from_hours(30 * 24);
-const HEALTH_KEPT: Duration = Duration::from_hours(90 * 24);
 
 #[async_trait]
 impl DeliveryStore for SqliteStore {
@@ -63,14 +58,14 @@ impl DeliveryStore for SqliteStore {
             event: settlement.event.id.clone(),
             endpoint: settlement.endpoint.clone(),
             generation: settlement.generation,
-            attempt: settlement.attempt.cloned(),
+            made: settlement.attempt.map(Made::of),
             line: settlement.attempt.map(serde_json::to_string).transpose().map_err(unwritable)?,
             stage: settlement.stage,
             now: settlement.now,
-            expires_ms: self.expiry(self.kept(settlement.stage)),
-            event_too: self.kept(settlement.stage) > self.status_ttl,
-            attempt_expires_ms: self.expiry(ATTEMPTS_KEPT),
-            health_expires_ms: self.expiry(HEALTH_KEPT),
+            expires_ms: self.expiry(kept::delivery(settlement.stage, self.status_ttl)),
+            event_too: kept::delivery(settlement.stage, self.status_ttl) > self.status_ttl,
+            attempt_expires_ms: self.expiry(kept::ATTEMPTS),
+            health_expires_ms: self.expiry(kept::HEALTH),
         };
         Ok(self.database.note(move |db| told.record(db)).await?)
     }
@@ -111,7 +106,7 @@ impl SqliteStore {
         stage: Stage,
     ) -> Result<(), StoreError> {
         let (event, endpoint) = (event.clone(), endpoint.clone());
-        let expires_ms = self.expiry(DEAD_KEPT);
+        let expires_ms = self.expiry(kept::DEAD);
         let restage = move |db: &Connection| {
             let key = (event.as_str(), endpoint.as_str());
             let before = known::find(db, key)?;
@@ -131,15 +126,6 @@ impl SqliteStore {
         };
         Ok(self.database.note(restage).await?)
     }
-
-    /// A retry must be remembered for as long as it can wait.
-    fn kept(&self, stage: Stage) -> Duration {
-        match stage {
-            Stage::Dead | Stage::Discarded => DEAD_KEPT,
-            Stage::Retrying => limits::RETRY_WAIT_MAX * 2 + self.status_ttl,
-            Stage::Pending | Stage::Delivered => self.status_ttl,
-        }
-    }
 }
 
 fn enter(
@@ -155,7 +141,7 @@ fn enter(
         None | Some(Gate::Go) => {}
         Some(Gate::Skip) => return Ok(Passage::Skip),
         Some(Gate::Leased(Lease { until, .. })) => {
-            let until = until.min(now.after(LOOK_AGAIN));
+            let until = until.min(now.after(kept::LOOK_AGAIN));
             return Ok(Passage::Wait { until, reason: WaitReason::Leased });
         }
     }
@@ -201,11 +187,26 @@ fn hold(
     let passing = Passing { rate, reserved, patient_until, lease_until: entry.lease_until };
     let held = after.pass(&passing, now).err();
     if after != before || held.is_some() {
-        let expires_ms = now.after(HEALTH_KEPT).unix_ms();
+        let expires_ms = now.after(kept::HEALTH).unix_ms();
         let counted = (held.is_some().into(), expires_ms);
         throttle::put(db, entry.endpoint.as_str(), &after, counted)?;
     }
     Ok(held)
+}
+
+/// What of an attempt is written beside its line in the log.
+#[derive(Clone, Copy)]
+struct Made {
+    attempt: u32,
+    success: bool,
+    http_status: Option<u16>,
+}
+
+impl Made {
+    fn of(record: &AttemptRecord) -> Self {
+        let AttemptSummary { attempt, http_status, .. } = &record.summary;
+        Self { attempt: attempt.get(), success: record.success, http_status: *http_status }
+    }
 }
 
 /// A settlement that can be sent to the writer.
@@ -213,7 +214,7 @@ struct Told {
     event: EventId,
     endpoint: EndpointId,
     generation: Generation,
-    attempt: Option<AttemptRecord>,
+    made: Option<Made>,
     line: Option<String>,
     stage: Stage,
     now: Timestamp,
@@ -230,18 +231,17 @@ impl Told {
         let known = known::find(db, key)?;
         let told = known::Told {
             generation: self.generation,
-            attempt: self.attempt.as_ref().map(|made| (made.summary.attempt.get(), made.success)),
+            attempt: self.made.map(|made| (made.attempt, made.success)),
         };
         if known.as_ref().is_some_and(|known| known.knows(told)) {
             return Ok(Recorded { first: false, failure_count: self.failing(db)? });
         }
         let known = known.filter(|known| known.generation == Some(self.generation));
         let known = known.unwrap_or_else(|| Known::fresh(Some(self.generation), 0));
-        let made = self.attempt.as_ref().map(|made| &made.summary);
         let recorded = Known {
-            attempt: made.map_or(known.attempt, |made| known.attempt.max(made.attempt.get())),
+            attempt: self.made.map_or(known.attempt, |made| known.attempt.max(made.attempt)),
             stage: self.stage,
-            http_status: made.map_or(known.http_status, |made| made.http_status),
+            http_status: self.made.map_or(known.http_status, |made| made.http_status),
             lease: None,
             reserved: None,
             updated_ms: Some(self.now.unix_ms()),
@@ -268,7 +268,7 @@ impl Told {
 
     /// Counts the attempt, and writes it into the endpoint's log.
     fn count(&self, db: &Connection, line: &str) -> rusqlite::Result<u64> {
-        let success = self.attempt.as_ref().is_some_and(|made| made.success);
+        let success = self.made.is_some_and(|made| made.success);
         let ended = if success { self.failing(db)? } else { 0 };
         let count = if success {
             "INSERT INTO health

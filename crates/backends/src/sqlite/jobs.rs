@@ -2,13 +2,10 @@
 
 use async_trait::async_trait;
 use hookfleet_domain::{JobId, Timestamp, WorkerId};
-use hookfleet_store::{Job, JobState, JobStore, StoreError};
+use hookfleet_store::{Job, JobState, JobStore, StoreError, kept};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::store::{SqliteStore, corrupt};
-
-/// Jobs remembered after their end.
-const ENDED_MAX: u32 = 1000;
 
 #[async_trait]
 impl JobStore for SqliteStore {
@@ -32,7 +29,7 @@ impl JobStore for SqliteStore {
                 db.execute(
                     "DELETE FROM jobs WHERE ended = 1 AND id NOT IN
                      (SELECT id FROM jobs WHERE ended = 1 ORDER BY created_ms DESC LIMIT ?1)",
-                    [ENDED_MAX],
+                    [kept::ENDED_JOBS_MAX],
                 )?;
             }
             Ok(())

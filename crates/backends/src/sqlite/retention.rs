@@ -25,13 +25,15 @@ pub struct Retention {
 }
 
 const EVERY: Duration = Duration::from_secs(1);
-/// Rows of a table looked at in one transaction: some milliseconds.
-const ROWS: u32 = 4000;
+/// Rows of a table looked at in one transaction: a few milliseconds, for others wait meanwhile.
+const ROWS: u32 = 500;
+/// Stretches of each table that are looked at each second.
+const STRETCHES: usize = 8;
 /// Transactions in a row: more is deleted in a second than can be taken in, and still there is time
 /// for others.
-const ROUNDS_MAX: usize = 8;
+const ROUNDS_MAX: usize = 64;
 /// Pages given back to the file system in one transaction, while more than this part is free.
-const PAGES_GIVEN_BACK: i64 = 1000;
+const PAGES_GIVEN_BACK: i64 = 250;
 const FREE_PART_MAX: i64 = 4;
 
 /// A table to be swept.
@@ -114,7 +116,11 @@ impl Keeper {
             self.probe().await?;
         }
         for n in 0..TABLES.len() {
-            self.sweep(n, Which::Expired).await?;
+            for _ in 0..STRETCHES {
+                if self.sweep(n, Which::Expired).await? {
+                    break;
+                }
+            }
         }
         let now = self.clock.now();
         let oldest = self.retention.archive.map_or(now, |kept| now.before(kept));

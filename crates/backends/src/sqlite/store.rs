@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hookfleet_domain::{Clock, TenantId, Timestamp, WorkerId};
-use hookfleet_store::{Sealer, Store, StoreError};
+use hookfleet_store::{Sealer, Store, StoreError, kept};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::SqliteOptions;
 use super::database::Database;
 
-/// A worker that gave no sign of life for so long is taken for gone.
-const LIFE_SIGN_TTL: Duration = Duration::from_secs(4);
 /// Changes that a listener may be behind; past that, anything may have changed.
 const CHANGES_BEHIND_MAX: usize = 1024;
 
@@ -59,7 +57,7 @@ pub struct Living(Mutex<HashMap<WorkerId, Instant>>);
 impl Living {
     pub fn sign(&self, worker: &WorkerId) {
         let mut living = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        living.retain(|_, at| at.elapsed() < LIFE_SIGN_TTL);
+        living.retain(|_, at| at.elapsed() < kept::LIFE_SIGN_TTL);
         living.insert(worker.clone(), Instant::now());
     }
 
@@ -67,7 +65,7 @@ impl Living {
         let living = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let worker = worker.parse::<WorkerId>();
         let sign = worker.ok().and_then(|worker| living.get(&worker).copied());
-        sign.is_some_and(|at| at.elapsed() < LIFE_SIGN_TTL)
+        sign.is_some_and(|at| at.elapsed() < kept::LIFE_SIGN_TTL)
     }
 }
 
