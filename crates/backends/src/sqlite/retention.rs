@@ -26,14 +26,14 @@ pub struct Retention {
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Rows of a table looked at in one transaction: a few milliseconds, for others wait meanwhile.
-const ROWS: u32 = 500;
+const ROWS: u32 = 200;
 /// Stretches of each table that are looked at each second.
-const STRETCHES: usize = 8;
+const STRETCHES: usize = 20;
 /// Transactions in a row: more is deleted in a second than can be taken in, and still there is time
 /// for others.
-const ROUNDS_MAX: usize = 64;
+const ROUNDS_MAX: usize = 160;
 /// Pages given back to the file system in one transaction, while more than this part is free.
-const PAGES_GIVEN_BACK: i64 = 250;
+const PAGES_GIVEN_BACK: i64 = 100;
 const FREE_PART_MAX: i64 = 4;
 
 /// A table to be swept.
