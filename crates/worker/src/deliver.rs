@@ -43,7 +43,8 @@ impl Worker {
         let Some(target) = targets.get(&delivery.endpoint) else {
             return match self.pass_gate(&delivery, None).await? {
                 Gate::Open => self.give_up(delivery, DeadLetterReason::EndpointDeleted).await,
-                Gate::Closed | Gate::OpensSoon(..) => Ok(()),
+                Gate::Closed => Ok(()),
+                Gate::OpensSoon(wait, _) => self.defer(&delivery, Delay::exactly(wait)).await,
             };
         };
         loop {
@@ -102,7 +103,8 @@ impl Worker {
             WaitReason::Rate => Delay::at_most(wait),
             WaitReason::Leased | WaitReason::Breaker => Delay::exactly(wait),
         };
-        if delay == Delay::NONE
+        if reason == WaitReason::Rate
+            && delay == Delay::NONE
             && let Ok(dozing) = self.dozers.try_acquire()
         {
             return Ok(Gate::OpensSoon(wait, dozing));
