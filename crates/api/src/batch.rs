@@ -74,10 +74,10 @@ pub async fn publish(
     if body.is_empty() {
         return Err(Problem::bad_request("the body is empty"));
     }
-    let is_json = media_type(&headers) == JSON;
-    let is_array = body.trim_ascii_start().starts_with(b"[") && media_type(&headers) != NDJSON;
+    let media_type = media_type(&headers);
+    let is_array = body.trim_ascii_start().starts_with(b"[") && media_type != NDJSON;
     let lines = if is_array { items(&body)? } else { lines(&body) };
-    if is_json && !is_array && !are_values(&lines) {
+    if media_type == JSON && !is_array && !are_values(&lines) {
         return Err(Problem::bad_request(format!("expected a JSON array, or `{NDJSON}`")));
     }
     if lines.len() > limits::BATCH_EVENTS_MAX {

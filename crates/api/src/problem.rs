@@ -59,8 +59,7 @@ impl Problem {
 
     /// Something is out of reach for the moment.
     pub fn unavailable(detail: impl Display) -> Self {
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-        Self { retry_after_s: Some(RETRY_AFTER_S), ..problem }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RETRY_AFTER_S)
     }
 
     /// The same, with the time after which to come again.

@@ -78,8 +78,8 @@ fn too_many(what: impl Display, wait: Duration) -> Problem {
 impl Permit {
     /// Tells the caller how much is left.
     pub fn tell(&self, headers: &mut HeaderMap) {
-        let per_second = self.limits.rate.burst();
-        let policy = format!("\"token\";q={per_second};w={}", self.limits.rate.window().as_secs());
+        let TokenLimits { rate, .. } = self.limits;
+        let policy = format!("\"token\";q={};w={}", rate.burst(), rate.window().as_secs());
         let left = format!("\"token\";r={};t=1", self.left);
         for (name, value) in [(POLICY, policy), (LEFT, left)] {
             if let Ok(value) = HeaderValue::from_str(&value) {

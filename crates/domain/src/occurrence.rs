@@ -12,7 +12,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     DeadLetter, Delivery, DisabledReason, Endpoint, EndpointId, Event, EventId, EventType,
-    InvalidName, ProjectId, Subscription, TenantId, Timestamp,
+    InvalidName, ProjectId, TenantId, Timestamp,
 };
 
 /// Consecutive failed attempts after which an endpoint is said to be failing.
@@ -88,18 +88,10 @@ impl<'a> Occurrence<'a> {
 
     /// Is this endpoint to be told?
     pub fn concerns(&self, endpoint: &Endpoint) -> bool {
-        let named = |wanted: &Subscription| match wanted {
-            Subscription::All => false,
-            Subscription::Exactly(event_type) => event_type.as_str() == self.event_type(),
-            Subscription::Below(prefix) => {
-                let rest = self.event_type().strip_prefix(prefix.as_str());
-                rest.is_some_and(|rest| rest.starts_with('.'))
-            }
-        };
         endpoint.active
             && endpoint.id != *self.endpoint()
             && (endpoint.project.is_none() || endpoint.project.as_ref() == self.project())
-            && endpoint.events.iter().any(named)
+            && endpoint.events.iter().any(|wanted| wanted.names(self.event_type()))
     }
 
     /// The event. That of a dead letter has always the same id.

@@ -35,13 +35,18 @@ pub struct InvalidSubscription(String);
 impl Subscription {
     /// Does an event of this type match?
     pub fn matches(&self, event_type: &EventType) -> bool {
+        *self == Self::All || self.names(event_type.as_str())
+    }
+
+    /// Does it ask for this type by name, not only for everything?
+    pub(crate) fn names(&self, event_type: &str) -> bool {
         match self {
-            Self::All => true,
-            Self::Exactly(wanted) => wanted == event_type,
-            Self::Below(prefix) => event_type
-                .as_str()
-                .strip_prefix(prefix.as_str())
-                .is_some_and(|rest| rest.starts_with('.')),
+            Self::All => false,
+            Self::Exactly(wanted) => wanted.as_str() == event_type,
+            Self::Below(prefix) => {
+                let rest = event_type.strip_prefix(prefix.as_str());
+                rest.is_some_and(|rest| rest.starts_with('.'))
+            }
         }
     }
 }

@@ -40,9 +40,14 @@ pub(crate) fn standard_entry(key: &Key, id: &str, timestamp: &str, body: &[u8]) 
 ///
 /// The timestamp is that of the attempt. The id must hold no dot, or a part of it could be passed
 /// off as the timestamp; receivers here refuse it.
-pub fn sign_standard(keys: &[Key], id: &str, timestamp_unix_s: i64, body: &[u8]) -> String {
+pub fn sign_standard<'k>(
+    keys: impl IntoIterator<Item = &'k Key>,
+    id: &str,
+    timestamp_unix_s: i64,
+    body: &[u8],
+) -> String {
     let timestamp = timestamp_unix_s.to_string();
-    let mut header = String::with_capacity(keys.len() * ENTRY_BYTES);
+    let mut header = String::with_capacity(ENTRY_BYTES);
     for key in keys {
         if !header.is_empty() {
             header.push(' ');
@@ -56,14 +61,14 @@ pub fn sign_standard(keys: &[Key], id: &str, timestamp_unix_s: i64, body: &[u8])
 /// The entry `v1a,BASE64` of the asymmetric scheme for each key, in the order of the keys, separated
 /// by exactly one space. It goes before the `v1` entries: reference libraries skip what they do not
 /// know, but that for Elixir reads the header's last entry alone.
-pub fn sign_standard_v1a(
-    keys: &[&PrivateKey],
+pub fn sign_standard_v1a<'k>(
+    keys: impl IntoIterator<Item = &'k PrivateKey>,
     id: &str,
     timestamp_unix_s: i64,
     body: &[u8],
 ) -> String {
     let message = message(id, &timestamp_unix_s.to_string(), body);
-    let entries = keys.iter().map(|key| format!("v1a,{}", BASE64.encode(key.sign(&message))));
+    let entries = keys.into_iter().map(|key| format!("v1a,{}", BASE64.encode(key.sign(&message))));
     entries.collect::<Vec<_>>().join(" ")
 }
 

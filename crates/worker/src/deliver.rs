@@ -15,6 +15,9 @@ use crate::hold::GiveBack;
 use crate::lanes::{Crowded, Turn};
 use crate::send::Attempted;
 
+/// Delays have whole seconds: less than one is waited for in the worker.
+const DOZE_MAX: Duration = Duration::from_secs(1);
+
 impl Worker {
     /// Makes the attempt that is due, unless the gate says otherwise, and settles what follows from
     /// it.
@@ -99,18 +102,18 @@ impl Worker {
             Some(Passage::Wait { until, reason }) => (*until, *reason),
         };
         let wait = until.since(now);
+        // Of a rate's time, whole seconds are spent in the queue, and the rest here.
         let delay = match reason {
-            WaitReason::Rate => Delay::at_most(wait),
-            WaitReason::Leased | WaitReason::Breaker => Delay::exactly(wait),
+            WaitReason::Rate if wait >= DOZE_MAX => Delay::at_most(wait),
+            WaitReason::Rate | WaitReason::Leased | WaitReason::Breaker => Delay::exactly(wait),
         };
         if reason == WaitReason::Rate
-            && delay == Delay::NONE
+            && wait < DOZE_MAX
             && let Ok(dozing) = self.dozers.try_acquire()
         {
             return Ok(Gate::OpensSoon(wait, dozing));
         }
         self.metrics.deferred(reason.label());
-        let delay = if delay == Delay::NONE { Delay::exactly(wait) } else { delay };
         self.defer(delivery, delay).await.map(|()| Gate::Closed)
     }
 

@@ -68,14 +68,14 @@ impl Signer {
                 vec![(header.as_str().to_owned(), sign(key, body))]
             }
             Self::Standard(keys) => {
-                let keys: Vec<Key> = alive(keys, now).map(|keys| keys.v1.clone()).collect();
-                standard_headers(id, now, sign_standard(&keys, id, now.unix_s(), body))
+                let v1 = alive(keys, now).map(|keys| &keys.v1);
+                standard_headers(id, now, sign_standard(v1, id, now.unix_s(), body))
             }
             Self::StandardV1a(keys) => {
-                let v1: Vec<Key> = alive(keys, now).map(|keys| keys.v1.clone()).collect();
-                let v1a: Vec<_> = alive(keys, now).filter_map(|keys| keys.v1a.as_ref()).collect();
-                let v1 = sign_standard(&v1, id, now.unix_s(), body);
-                let v1a = sign_standard_v1a(&v1a, id, now.unix_s(), body);
+                let v1 = alive(keys, now).map(|keys| &keys.v1);
+                let v1a = alive(keys, now).filter_map(|keys| keys.v1a.as_ref());
+                let v1 = sign_standard(v1, id, now.unix_s(), body);
+                let v1a = sign_standard_v1a(v1a, id, now.unix_s(), body);
                 standard_headers(id, now, format!("{v1a} {v1}").trim_start().to_owned())
             }
         })

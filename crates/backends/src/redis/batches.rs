@@ -133,35 +133,39 @@ enum Call {
     Remember(Remembering, Reply<()>),
 }
 
+/// What is asked of each endpoint, until it is enough for a call.
+struct Gathered<T>(HashMap<EndpointId, Vec<T>>);
+
+impl<T> Gathered<T> {
+    fn add(&mut self, endpoint: &EndpointId, asked: T) -> Option<Vec<T>> {
+        let all = self.0.entry(endpoint.clone()).or_default();
+        all.push(asked);
+        (all.len() >= CALL_MAX).then(|| std::mem::take(all))
+    }
+
+    fn rest(self) -> impl Iterator<Item = (EndpointId, Vec<T>)> {
+        self.0.into_iter().filter(|(_, all)| !all.is_empty())
+    }
+}
+
 fn calls(questions: Vec<Question>) -> Vec<Call> {
-    let mut entering: HashMap<EndpointId, Vec<_>> = HashMap::new();
-    let mut settling: HashMap<EndpointId, Vec<_>> = HashMap::new();
+    let (mut entering, mut settling) = (Gathered(HashMap::new()), Gathered(HashMap::new()));
     let mut calls = Vec::new();
     for question in questions {
         match question {
             Question::Enter(asked, reply) => {
                 let id = asked.entry.endpoint.clone();
-                let all = entering.entry(id.clone()).or_default();
-                all.push((asked, reply));
-                if all.len() >= CALL_MAX {
-                    calls.push(Call::Enter(id, std::mem::take(all)));
-                }
+                calls.extend(entering.add(&id, (asked, reply)).map(|all| Call::Enter(id, all)));
             }
-            Question::Remember(asked, reply) => calls.push(Call::Remember(asked, reply)),
             Question::Settle(asked, reply) => {
                 let id = asked.endpoint.clone();
-                let all = settling.entry(id.clone()).or_default();
-                all.push((asked, reply));
-                if all.len() >= CALL_MAX {
-                    calls.push(Call::Settle(id, std::mem::take(all)));
-                }
+                calls.extend(settling.add(&id, (asked, reply)).map(|all| Call::Settle(id, all)));
             }
+            Question::Remember(asked, reply) => calls.push(Call::Remember(asked, reply)),
         }
     }
-    let entering = entering.into_iter().filter(|(_, all)| !all.is_empty());
-    calls.extend(entering.map(|(id, all)| Call::Enter(id, all)));
-    let settling = settling.into_iter().filter(|(_, all)| !all.is_empty());
-    calls.extend(settling.map(|(id, all)| Call::Settle(id, all)));
+    calls.extend(entering.rest().map(|(id, all)| Call::Enter(id, all)));
+    calls.extend(settling.rest().map(|(id, all)| Call::Settle(id, all)));
     calls
 }
 
@@ -191,9 +195,12 @@ async fn ask_together(link: &mut Link, calls: Vec<Call>) {
 }
 
 async fn load(link: &mut Link) -> RedisResult<()> {
-    GATE.prepare_invoke().load_async(link).await?;
-    RECORD.prepare_invoke().load_async(link).await?;
-    REMEMBER.prepare_invoke().load_async(link).await.map(drop)
+    let mut pipe = redis::pipe();
+    pipe.atomic();
+    for script in [&GATE, &RECORD, &REMEMBER] {
+        pipe.load_script(script).ignore();
+    }
+    pipe.query_async(link).await
 }
 
 impl Call {

@@ -50,11 +50,11 @@ fn a_public_key_verifies_its_own_entry() {
         assert_eq!(verify_standard_v1a(&[public], &received, tolerance), expected, "{signature}");
     };
     let symmetric = sign_standard(&[key("k")], "id", NOW, b"{}");
-    let both = sign_standard_v1a(&[&other, &mine], "id", NOW, b"{}");
+    let both = sign_standard_v1a([&other, &mine], "id", NOW, b"{}");
     check(&both, Ok(()));
     check(&format!("{both} {symmetric}"), Ok(()));
-    check(&sign_standard_v1a(&[&mine], "id", NOW, b"{1}"), Err(VerifyError::Mismatch));
-    check(&sign_standard_v1a(&[&other], "id", NOW, b"{}"), Err(VerifyError::Mismatch));
+    check(&sign_standard_v1a([&mine], "id", NOW, b"{1}"), Err(VerifyError::Mismatch));
+    check(&sign_standard_v1a([&other], "id", NOW, b"{}"), Err(VerifyError::Mismatch));
     check("v1a,?", Err(VerifyError::Mismatch));
     check(&symmetric, Err(VerifyError::Malformed));
     let header = format!("{both} {symmetric}");

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use hookfleet_domain::Rate;
 
+use super::receiver::Arrived;
 use super::report::Isolation;
 use super::{ARRIVAL_WAIT_MAX, Bench, until};
 use crate::failure::Failure;
@@ -22,27 +23,25 @@ impl Bench {
             let fields = json!({"url": url, "events": [kind(n)], "timeout": "30s"});
             self.create(TENANT, &fields).await?;
         }
-        let duration = self.arguments.isolation_duration.0;
-        let load = self.load(TENANT);
-        let mut runs = Vec::new();
-        for beside_hanging in [false, true] {
-            let what = if beside_hanging { "with a tenth that hangs" } else { "healthy alone" };
-            output::tell(&format!("isolation at {rate}, {what}"));
-            let kind = |n: u64| (beside_hanging || !hangs(n)).then(|| kind(n));
-            let healthy = |published: u64| {
-                if beside_hanging { published - published.div_ceil(EVERY) } else { published }
-            };
-            // What the machine does at first is not what it does later.
-            let epoch = self.receiver.epoch();
-            let published = load.kinds_at_rate(rate, duration, epoch, kind).await?.len() as u64;
-            until(healthy(published), ARRIVAL_WAIT_MAX, || self.receiver.count()).await?;
-            runs.push(self.receiver.forget());
-        }
+        let alone = self.mixed(rate, |n| !hangs(n)).await?;
+        let beside = self.mixed(rate, |_| true).await?;
         self.remove().await?;
-        match runs.as_slice() {
-            [alone, beside] => Ok(Isolation::new(rate, [alone, beside])),
-            _ => Err(Failure::failed("two runs were to be made")),
-        }
+        Ok(Isolation::new(rate, [&alone, &beside]))
+    }
+
+    /// Publishes those that are wanted, and waits for the healthy ones.
+    async fn mixed(&self, rate: Rate, wanted: impl Fn(u64) -> bool) -> Result<Arrived, Failure> {
+        let (duration, epoch) = (self.arguments.isolation_duration.0, self.receiver.epoch());
+        output::tell(&format!(
+            "isolation at {rate}, {}",
+            if wanted(0) { "with a tenth that hangs" } else { "healthy alone" }
+        ));
+        let kind = |n| wanted(n).then(|| kind(n));
+        let published = self.load(TENANT).kinds_at_rate(rate, duration, epoch, kind).await?;
+        let published = published.len() as u64;
+        let hanging = if wanted(0) { published.div_ceil(EVERY) } else { 0 };
+        until(published - hanging, ARRIVAL_WAIT_MAX, || self.receiver.count()).await?;
+        Ok(self.receiver.forget())
     }
 }
 
