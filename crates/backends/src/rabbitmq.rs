@@ -6,6 +6,7 @@
 //! off: a confirm that is lost with its connection must become an error, so that its message is
 //! published again under the same id.
 
+mod acks;
 mod archive;
 mod errors;
 mod inspect;
@@ -46,7 +47,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub struct RabbitQueue {
     state: watch::Receiver<State>,
     clock: Arc<dyn Clock>,
-    tasks: TaskTracker,
+    /// What is still to be said over the link before it is closed.
+    receipts: TaskTracker,
+    closing: CancellationToken,
+    supervisor: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -65,16 +69,19 @@ impl RabbitQueue {
     ) -> Result<Self, QueueError> {
         let link = Link::connect(&options).await?;
         let (sender, state) = watch::channel(State::Up(link));
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        tasks.spawn(supervise(options, sender, stop.clone()));
-        Ok(Self { state, clock, tasks, stop })
+        let (supervisor, stop) = (TaskTracker::new(), CancellationToken::new());
+        supervisor.spawn(supervise(options, sender, stop.clone()));
+        let (receipts, closing) = (TaskTracker::new(), CancellationToken::new());
+        Ok(Self { state, clock, receipts, closing, supervisor, stop })
     }
 
     /// Closes the connections. Unsettled leases go back to the queue.
     pub async fn close(&self) {
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        for (stop, tasks) in [(&self.closing, &self.receipts), (&self.stop, &self.supervisor)] {
+            stop.cancel();
+            tasks.close();
+            tasks.wait().await;
+        }
     }
 
     fn link(&self) -> Result<Arc<Link>, QueueError> {
@@ -149,14 +156,15 @@ impl Queue for RabbitQueue {
     async fn leases(&self, prefetch: u16) -> Result<Box<dyn Leases>, QueueError> {
         let clock = Arc::clone(&self.clock);
         let link = self.link()?;
-        let leases = leases::RabbitLeases::begin(&link, prefetch, clock, &self.tasks).await?;
+        let receipts = (&self.receipts, self.closing.clone());
+        let leases = leases::RabbitLeases::begin(&link, prefetch, clock, receipts).await?;
         Ok(Box::new(leases))
     }
 
     async fn pass(&self) -> Result<Box<dyn Pass>, QueueError> {
         let clock = Arc::clone(&self.clock);
         let link = self.link()?;
-        let pass = pass::RabbitPass::begin(&link, clock, &self.tasks).await?;
+        let pass = pass::RabbitPass::begin(&link, clock, &self.receipts).await?;
         Ok(Box::new(pass))
     }
 

@@ -60,6 +60,9 @@ pub struct Settings {
     /// Queues of each kind over which work is spread, 1 to 64 [default: 1].
     #[arg(long, env = "HOOKFLEET_PARTITIONS", value_parser = clap::value_parser!(u16).range(1..=64))]
     partitions: Option<u16>,
+    /// Threads of this process, 1 to 64 [default: 1]. More processes go further than more threads.
+    #[arg(long, env = "HOOKFLEET_THREADS", value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: Option<u16>,
     /// Deliveries under way at once in one worker, 1 to 10000 [default: 512].
     #[arg(long, env = "HOOKFLEET_CONCURRENCY", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     concurrency: Option<u16>,
@@ -168,6 +171,7 @@ pub struct Config {
     pub worker: WorkerOptions,
     pub dedup_window: StdDuration,
     pub event_status_kept: StdDuration,
+    pub threads: usize,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -212,6 +216,7 @@ impl Settings {
             },
             dedup_window: all.dedup_window.map_or(DAY, |text| text.0),
             event_status_kept: all.event_status_kept.map_or(DAY, |text| text.0),
+            threads: all.threads.unwrap_or(1).into(),
             log: all.log.unwrap_or_else(|| "info".to_owned()),
             log_format: all.log_format.unwrap_or(LogFormat::Text),
         })
@@ -277,6 +282,7 @@ impl Settings {
             token_rate_limit: self.token_rate_limit.or(file.token_rate_limit),
             token_in_flight_max: self.token_in_flight_max.or(file.token_in_flight_max),
             partitions: self.partitions.or(file.partitions),
+            threads: self.threads.or(file.threads),
             concurrency: self.concurrency.or(file.concurrency),
             fan_out_inline: self.fan_out_inline.or(file.fan_out_inline),
             delivery_limit: self.delivery_limit.or(file.delivery_limit),
@@ -304,6 +310,7 @@ fn read(path: &PathBuf) -> Result<Settings, Failure> {
         Failure::usage(format!("config file {name}, line {line}: {}", error.message()))
     })?;
     in_range(&name.to_string(), "partitions", settings.partitions, 1..=64)?;
+    in_range(&name.to_string(), "threads", settings.threads, 1..=64)?;
     in_range(&name.to_string(), "concurrency", settings.concurrency, 1..=10_000)?;
     Ok(settings)
 }

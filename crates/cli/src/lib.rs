@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Command, Hookfleet};
+use config::Role;
 use failure::Failure;
 
 /// Runs the program and tells its exit code: 0 done, 1 failed, 2 usage, 3 not found, 4 refused,
@@ -53,24 +54,33 @@ fn run(command: Command) -> Result<(), Failure> {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         return Err(Failure::failed("the TLS provider was installed twice"));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
-    runtime.block_on(async {
-        match command {
-            Command::Serve(settings) => commands::serve::serve(*settings).await,
-            Command::Api(settings) => commands::serve::api(*settings).await,
-            Command::Worker(settings) => commands::serve::worker(*settings).await,
-            Command::Doctor(settings) => commands::doctor::run(*settings).await,
-            Command::Export(settings) => commands::transfer::export(*settings).await,
-            Command::Import { settings, file } => {
-                commands::transfer::import(*settings, &file).await
-            }
-            Command::Bench(arguments) => commands::bench::run(*arguments).await,
-            Command::Listen(arguments) => commands::listen::run(arguments).await,
-            Command::Endpoint(arguments) => commands::endpoint::run(*arguments).await,
-            Command::Event(arguments) => commands::event::run(*arguments).await,
-            Command::Token(arguments) => commands::token::run(*arguments).await,
-            Command::Dead(arguments) => commands::dead::run(*arguments).await,
+    match command {
+        Command::Serve(settings) => commands::serve::run(*settings, Role::Serve),
+        Command::Api(settings) => commands::serve::run(*settings, Role::Api),
+        Command::Worker(settings) => commands::serve::run(*settings, Role::Worker),
+        Command::Doctor(settings) => block_on(None, commands::doctor::run(*settings)),
+        Command::Export(settings) => block_on(None, commands::transfer::export(*settings)),
+        Command::Import { settings, file } => {
+            block_on(None, commands::transfer::import(*settings, &file))
         }
-    })
+        Command::Bench(arguments) => block_on(None, commands::bench::run(*arguments)),
+        Command::Listen(arguments) => block_on(None, commands::listen::run(arguments)),
+        Command::Endpoint(arguments) => block_on(None, commands::endpoint::run(*arguments)),
+        Command::Event(arguments) => block_on(None, commands::event::run(*arguments)),
+        Command::Token(arguments) => block_on(None, commands::token::run(*arguments)),
+        Command::Dead(arguments) => block_on(None, commands::dead::run(*arguments)),
+    }
+}
+
+/// Runs something on so many threads; none: as many as there are cores.
+fn block_on(
+    threads: Option<usize>,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads);
+    }
+    let runtime = builder.enable_all().build();
+    runtime.map_err(|error| Failure::failed(format!("no runtime: {error}")))?.block_on(work)
 }

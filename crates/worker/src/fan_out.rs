@@ -24,8 +24,8 @@ impl Worker {
     ) -> Result<(), GiveBack> {
         let load = || self.endpoints.of(&event.tenant);
         let targets = self.remembered("looking up endpoints", load).await?;
-        let wanting = targets.iter().filter(|target| target.endpoint.wants(&event));
-        let ids: Vec<EndpointId> = wanting.map(|target| target.endpoint.id.clone()).collect();
+        let wanting = targets.wanting(&event).map(|target| target.endpoint.id.clone());
+        let ids: Vec<EndpointId> = wanting.collect();
         let remember = || self.store.remember_event(&event, Some(&ids));
         self.remembered("remembering an event", remember).await?;
         if ids.len() > self.options.fan_out_inline {

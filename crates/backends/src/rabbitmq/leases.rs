@@ -7,18 +7,17 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, SelectAll};
 use hookfleet_domain::{Clock, Timestamp};
-use hookfleet_queue::{Lease, Leases, QueueError, Receipt, Settle, wire};
+use hookfleet_queue::{Lease, Leases, QueueError, Receipt, wire};
 
 use lapin::message::Delivery;
-use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Acker, BasicProperties, Channel};
-use tokio::runtime::Handle;
+use lapin::{BasicProperties, Channel};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::acks::Acks;
 use super::errors::queue_error;
 use super::link::Link;
 use super::publish::{ACCEPTED_AT, TRACEPARENT};
@@ -37,10 +36,10 @@ enum Kind {
 /// An intake on all partitions.
 pub struct RabbitLeases {
     channel: Arc<Channel>,
+    acks: Acks,
     tags: Vec<ShortString>,
     messages: SelectAll<BoxStream<'static, (Kind, lapin::Result<Delivery>)>>,
     clock: Arc<dyn Clock>,
-    tasks: TaskTracker,
 }
 
 impl RabbitLeases {
@@ -49,17 +48,20 @@ impl RabbitLeases {
         link: &Link,
         prefetch: u16,
         clock: Arc<dyn Clock>,
-        tasks: &TaskTracker,
+        (tasks, closing): (&TaskTracker, CancellationToken),
     ) -> Result<Self, QueueError> {
         let channel = link.consuming.create_channel().await.map_err(|e| queue_error(&e))?;
-        let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
+        // Besides those in hand, those that are settled and wait to be acknowledged.
+        let fetched = prefetch.saturating_add(prefetch / 4);
+        let qos = channel.basic_qos(fetched, BasicQosOptions::default());
         qos.await.map_err(|error| queue_error(&error))?;
+        let channel = Arc::new(channel);
         let mut leases = Self {
-            channel: Arc::new(channel),
+            acks: Acks::over(Arc::clone(&channel), tasks, closing),
+            channel,
             tags: Vec::new(),
             messages: SelectAll::new(),
             clock,
-            tasks: tasks.clone(),
         };
         for partition in 0..link.shape.partitions {
             leases.subscribe(topology::deliveries_queue(partition), Kind::Delivery).await?;
@@ -79,12 +81,8 @@ impl RabbitLeases {
     }
 
     fn lease(&self, kind: Kind, delivery: Delivery) -> Lease {
-        let receipt = RabbitReceipt {
-            acker: delivery.acker,
-            channel: Arc::clone(&self.channel),
-            tasks: self.tasks.clone(),
-        };
         Lease {
+            receipt: Receipt::new(self.acks.receipt(delivery.delivery_tag)),
             redeliveries: redeliveries(&delivery.properties, delivery.redelivered),
             message: match kind {
                 Kind::Event => {
@@ -93,7 +91,6 @@ impl RabbitLeases {
                 }
                 Kind::Delivery => wire::decode_delivery(delivery.data),
             },
-            receipt: Receipt::new(receipt),
         }
     }
 }
@@ -127,37 +124,6 @@ impl Leases for RabbitLeases {
         if timeout(CLOSE_WAIT_MAX, give_back).await.is_err() {
             tracing::warn!("the broker did not end our consumers in time");
         }
-    }
-}
-
-/// Settles one delivery. Holds its channel: a channel without a holder is closed.
-pub struct RabbitReceipt {
-    pub acker: Acker,
-    pub channel: Arc<Channel>,
-    pub tasks: TaskTracker,
-}
-
-#[async_trait]
-impl Settle for RabbitReceipt {
-    async fn settle(self: Box<Self>) -> Result<(), QueueError> {
-        let acked = self.acker.ack(BasicAckOptions::default()).await;
-        acked.map(|_| ()).map_err(|error| queue_error(&error))
-    }
-
-    fn give_back(self: Box<Self>) {
-        // Without a runtime the process is ending, and the broker takes everything back anyway.
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        let tasks = self.tasks.clone();
-        let nack = async move {
-            let options = BasicNackOptions { requeue: true, ..Default::default() };
-            if let Err(error) = self.acker.nack(options).await {
-                tracing::debug!(%error, "a message could not be given back: its channel is gone");
-            }
-            drop(self.channel);
-        };
-        drop(tasks.spawn_on(nack, &runtime));
     }
 }
 

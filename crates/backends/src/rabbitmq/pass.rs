@@ -12,15 +12,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use hookfleet_domain::{Clock, DeadLetter, DeadLetterId, DeadLetterReason, Remains};
-use hookfleet_queue::{Pass, QueueError, Receipt, wire};
+use hookfleet_queue::{Pass, QueueError, Receipt, Settle, wire};
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueDeclareOptions,
+};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, Consumer};
+use lapin::{Acker, Channel, Connection, Consumer};
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use super::errors::{is_locked, queue_error};
-use super::leases::RabbitReceipt;
 use super::link::Link;
 use super::publish;
 use super::topology::DEAD;
@@ -80,7 +82,7 @@ impl RabbitPass {
     fn letter(&self, delivery: Delivery) -> (DeadLetter, Receipt) {
         let letter = wire::decode_dead_letter(&delivery.data);
         let letter = letter.unwrap_or_else(|error| self.foreign(&delivery, &error));
-        let receipt = RabbitReceipt {
+        let receipt = LetterReceipt {
             acker: delivery.acker,
             channel: Arc::clone(&self.channel),
             tasks: self.tasks.clone(),
@@ -129,4 +131,35 @@ impl Pass for RabbitPass {
 
 fn marker(delivery: &Delivery) -> Option<String> {
     header(&delivery.properties, MARKER).and_then(text)
+}
+
+/// Settles one letter. Holds its channel: a channel without a holder is closed.
+struct LetterReceipt {
+    acker: Acker,
+    channel: Arc<Channel>,
+    tasks: TaskTracker,
+}
+
+#[async_trait]
+impl Settle for LetterReceipt {
+    async fn settle(self: Box<Self>) -> Result<(), QueueError> {
+        let acked = self.acker.ack(BasicAckOptions::default()).await;
+        acked.map(|_| ()).map_err(|error| queue_error(&error))
+    }
+
+    fn give_back(self: Box<Self>) {
+        // Without a runtime the process is ending, and the broker takes everything back anyway.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let tasks = self.tasks.clone();
+        let nack = async move {
+            let options = BasicNackOptions { requeue: true, ..Default::default() };
+            if let Err(error) = self.acker.nack(options).await {
+                tracing::debug!(%error, "a message could not be given back: its channel is gone");
+            }
+            drop(self.channel);
+        };
+        drop(tasks.spawn_on(nack, &runtime));
+    }
 }

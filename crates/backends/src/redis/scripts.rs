@@ -22,10 +22,6 @@ script!(
     RECORD, "record.lua"
 );
 script!(
-    /// An event, and whom it is for.
-    REMEMBER, "remember.lua"
-);
-script!(
     /// A delivery was begun anew, or thrown away.
     RESTAGE, "restage.lua"
 );

@@ -17,27 +17,17 @@ use crate::failure::Failure;
 use crate::parts::Parts;
 use crate::starting::Starting;
 use crate::wire::Ports;
-use crate::{lifecycle, telemetry, welcome};
+use crate::{block_on, lifecycle, telemetry, welcome};
 
 const METRICS_LISTEN: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 9464);
 
-/// `hookfleet serve`
-pub async fn serve(settings: Settings) -> Result<(), Failure> {
-    run(settings, Role::Serve).await
-}
-
-/// `hookfleet api`
-pub async fn api(settings: Settings) -> Result<(), Failure> {
-    run(settings, Role::Api).await
-}
-
-/// `hookfleet worker`
-pub async fn worker(settings: Settings) -> Result<(), Failure> {
-    run(settings, Role::Worker).await
-}
-
-async fn run(settings: Settings, role: Role) -> Result<(), Failure> {
+/// `hookfleet serve`, `api`, `worker`
+pub fn run(settings: Settings, role: Role) -> Result<(), Failure> {
     let config = settings.complete(role)?;
+    block_on(Some(config.threads), serve(config, role))
+}
+
+async fn serve(config: Config, role: Role) -> Result<(), Failure> {
     telemetry::begin(&config.log, config.log_format)?;
     let mut tasks = JoinSet::new();
     let stop = lifecycle::stop_on_signal(&mut tasks)?;
