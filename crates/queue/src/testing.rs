@@ -123,6 +123,35 @@ pub async fn what_is_not_settled_comes_again(queue: &dyn Queue) {
     leases.close().await;
 }
 
+/// In whatever order others are settled around it: the one that is given back comes again, and no other.
+pub async fn one_among_many_comes_again(queue: &dyn Queue) {
+    let mut leases = begin(queue).await;
+    let mut held = Vec::new();
+    for n in 0..PREFETCH {
+        publish(queue, Outgoing::Event(&event(n.into()))).await;
+        held.push(next(&mut leases).await);
+    }
+    let (odd, even): (Vec<_>, Vec<_>) = (0..).zip(held).partition(|(n, _)| n % 2 == 1);
+    let mut odd = odd.into_iter().map(|(_, lease)| lease).rev();
+    let one = odd.next().expect("there are some");
+    let id = event_id(&one.message);
+    for (_, lease) in even {
+        settle(lease).await;
+    }
+    drop(one);
+    for lease in odd {
+        settle(lease).await;
+    }
+    let again = next(&mut leases).await;
+    assert_eq!(event_id(&again.message), id);
+    settle(again).await;
+    nothing_comes(&mut leases).await;
+    leases.close().await;
+    let mut leases = begin(queue).await;
+    nothing_comes(&mut leases).await;
+    leases.close().await;
+}
+
 /// Unsettled messages are bounded, and closing gives back what was fetched and not handed out.
 pub async fn leasing_is_bounded(queue: &dyn Queue) {
     let count = u32::from(PREFETCH) + 5;

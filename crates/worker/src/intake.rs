@@ -50,7 +50,9 @@ async fn begin(
 ) -> Result<Box<dyn Leases>, Box<dyn std::error::Error + Send + Sync>> {
     worker.store.ping().await?;
     worker.health.set(true);
-    Ok(worker.queue.leases(worker.options.concurrency).await?)
+    // A few more than there are slots for: those that are settled may be acknowledged a little later.
+    let slots = worker.options.concurrency;
+    Ok(worker.queue.leases(slots.saturating_add(slots / 8)).await?)
 }
 
 async fn lease_all(

@@ -51,9 +51,7 @@ impl RabbitLeases {
         (tasks, closing): (&TaskTracker, CancellationToken),
     ) -> Result<Self, QueueError> {
         let channel = link.consuming.create_channel().await.map_err(|e| queue_error(&e))?;
-        // Besides those in hand, those that are settled and wait to be acknowledged.
-        let fetched = prefetch.saturating_add(prefetch / 4);
-        let qos = channel.basic_qos(fetched, BasicQosOptions::default());
+        let qos = channel.basic_qos(prefetch, BasicQosOptions::default());
         qos.await.map_err(|error| queue_error(&error))?;
         let channel = Arc::new(channel);
         let mut leases = Self {

@@ -41,6 +41,7 @@ async fn contract() {
         testing::the_archive_keeps_events(&queue, clock().now()).await;
         if partitions == 1 {
             // Prefetch counts for each partition.
+            testing::one_among_many_comes_again(&queue).await;
             testing::leasing_is_bounded(&queue).await;
         }
         queue.close().await;
