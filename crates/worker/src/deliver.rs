@@ -1,5 +1,6 @@
 //! One delivery: lane, gate, request, send, judge.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookfleet_domain::{DeadLetterReason, Delay, Delivery, Settings, Timestamp, judge, limits};
@@ -14,6 +15,7 @@ use crate::endpoints::Target;
 use crate::hold::GiveBack;
 use crate::lanes::{Crowded, Turn};
 use crate::send::Attempted;
+use crate::shares::Scarce;
 
 /// Delays have whole seconds: less than one is waited for in the worker.
 const DOZE_MAX: Duration = Duration::from_secs(1);
@@ -50,6 +52,14 @@ impl Worker {
                 Gate::OpensSoon(wait, _) => self.defer(&delivery, Delay::exactly(wait)).await,
             };
         };
+        let (event, now) = (Arc::clone(&delivery.event), self.clock.now());
+        let _held = match self.shares.enter(&event.tenant, Scarce(self.free_slots() == 0), now) {
+            Ok(held) => held,
+            Err(until) => {
+                self.metrics.deferred("share");
+                return self.defer(&delivery, Delay::exactly(until.since(now))).await;
+            }
+        };
         loop {
             let now = self.clock.now();
             let turn = match self.lanes.enter(&target.endpoint, now).await {
@@ -71,6 +81,10 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn free_slots(&self) -> usize {
+        self.slots.available_permits()
     }
 
     async fn pass_gate(
@@ -134,7 +148,7 @@ impl Worker {
         let made = self.sender.attempt(target, &delivery.event, (delivery.attempt, at)).await;
         let Attempted { outcome, took, record } = made;
         let concurrency = usize::from(self.options.concurrency);
-        turn.made(&outcome, Crowded(self.slots.available_permits() < concurrency / 2));
+        turn.made(&outcome, Crowded(self.free_slots() < concurrency / 2));
         self.metrics.attempt_ended(&outcome, took);
         if outcome.disables() {
             self.disable(&target.endpoint).await?;

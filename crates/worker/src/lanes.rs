@@ -17,22 +17,20 @@ use hookfleet_domain::{Endpoint, EndpointId, Outcome, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use crate::pace::Pace;
+
 /// How long a delivery waits for a turn with its slot in hand.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How far ahead a delivery is deferred at most, unless one turn alone takes longer.
-const HORIZON: Duration = Duration::from_mins(10);
 /// Lanes that are kept; past that, idle ones are forgotten.
 const LANES_MAX: usize = 10_000;
-/// A new measurement counts for one part in so many.
-const SMOOTHING: u32 = 8;
 /// How wide a lane is before anything is known of its endpoint.
 const WIDTH_AT_FIRST: u32 = 8;
 /// A success that took longer is slow.
 const SLOW: Duration = Duration::from_secs(1);
 /// What a slow endpoint keeps while slots are scarce.
 const WIDTH_WHEN_SLOW: u32 = 4;
-/// How long a turn takes, before that is known.
-const TURN_AT_FIRST: Duration = Duration::from_secs(1);
+/// What it gives back then: one part in so many of its lane.
+const GIVEN_BACK: u32 = 8;
 
 /// The lanes of all endpoints that this worker delivers to.
 #[derive(Default)]
@@ -50,10 +48,7 @@ struct State {
     width_max: u32,
     width: u32,
     in_flight: u32,
-    /// How long a turn takes, smoothed.
-    turn: Option<Duration>,
-    /// The time given to the delivery that was deferred last.
-    last_given: Timestamp,
+    pace: Pace,
 }
 
 /// A delivery's turn; over when it is dropped.
@@ -102,8 +97,7 @@ impl Lane {
             width_max,
             width: width_max.min(WIDTH_AT_FIRST),
             in_flight: 0,
-            turn: None,
-            last_given: Timestamp::from_unix_ms(0),
+            pace: Pace::default(),
         };
         Self { state: Mutex::new(state), freed: Notify::new() }
     }
@@ -115,28 +109,23 @@ impl Lane {
         free
     }
 
-    /// A time of one's own: after those that were given before, at the pace of the lane.
     fn reserve(&self, now: Timestamp) -> Timestamp {
         let mut state = lock(&self.state);
-        let interval = state.turn.unwrap_or(TURN_AT_FIRST) / state.width.max(1);
-        let next = state.last_given.max(now).after(interval);
-        // Past the horizon the times begin anew: an endpoint that recovers is not left alone for long.
-        state.last_given = if next > now.after(HORIZON) { now.after(interval) } else { next };
-        state.last_given
+        let width = state.width;
+        state.pace.reserve(width, now)
     }
 }
 
 impl State {
     /// What an attempt says of how wide the lane should be.
     fn learn(&mut self, outcome: &Outcome, took: Duration, crowded: bool) {
-        let turn = self.turn.map_or(took, |turn| (turn * (SMOOTHING - 1) + took) / SMOOTHING);
-        self.turn = Some(turn);
+        self.pace.learn(took);
         self.width = match outcome {
             Outcome::TimedOut { .. }
             | Outcome::Unreachable(_)
             | Outcome::Answered { status: 429 | 502..=504, .. } => (self.width / 2).max(1),
             Outcome::Answered { status: 200..=299, .. } if crowded && took > SLOW => {
-                (self.width - self.width / SMOOTHING).max(WIDTH_WHEN_SLOW).min(self.width)
+                (self.width - self.width / GIVEN_BACK).max(WIDTH_WHEN_SLOW).min(self.width)
             }
             Outcome::Answered { status: 200..=299, .. } => (self.width + 1).min(self.width_max),
             Outcome::Answered { .. } | Outcome::Forbidden(_) => self.width,

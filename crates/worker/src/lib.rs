@@ -21,11 +21,13 @@ mod intake;
 mod lanes;
 mod metrics;
 mod notify;
+mod pace;
 mod pass;
 mod recover;
 mod request;
 mod send;
 mod settle;
+mod shares;
 mod signer;
 
 use std::sync::Arc;
@@ -43,6 +45,7 @@ use tokio_util::task::TaskTracker;
 use endpoints::EndpointCache;
 use hold::StoreHealth;
 use lanes::Lanes;
+use shares::Shares;
 
 pub use guard::AddressPolicy;
 pub use metrics::WorkerMetrics;
@@ -100,6 +103,7 @@ pub struct Worker {
     options: WorkerOptions,
     endpoints: EndpointCache,
     lanes: Lanes,
+    shares: Shares,
     slots: Arc<Semaphore>,
     /// Deliveries that wait for the next moments of a rate with a slot in hand.
     dozers: Semaphore,
@@ -126,6 +130,7 @@ impl Worker {
             metrics: parts.metrics,
             endpoints: EndpointCache::new(parts.store),
             lanes: Lanes::default(),
+            shares: Shares::of(options.concurrency),
             slots: Arc::new(Semaphore::new(options.concurrency.max(1).into())),
             dozers: Semaphore::new(usize::from(options.concurrency) / DOZERS_SHARE),
             health: StoreHealth::new(),
