@@ -24,7 +24,7 @@ type Refusal = (&'static str, &'static str, u16, &'static str);
 const EVENTS: &str = "/v1/tenants/acme/events";
 const ENDPOINTS: &str = "/v1/tenants/acme/endpoints";
 
-const REFUSED: [Refusal; 15] = [
+const REFUSED: [Refusal; 16] = [
     (EVENTS, "{", 400, "invalid JSON"),
     (EVENTS, r#"{"type":"a.b"}"#, 422, "missing field `data`"),
     (EVENTS, r#"{"type":"a.b","data":1,"x":1}"#, 422, "unknown field `x`"),
@@ -38,6 +38,7 @@ const REFUSED: [Refusal; 15] = [
     (ENDPOINTS, r#"{"url":"https://a.example","timeout":"5"}"#, 422, "duration"),
     (ENDPOINTS, r#"{"url":"https://a.example","secret":"short"}"#, 409, "whsec_"),
     (ENDPOINTS, r#"{"url":"http://127.0.0.1:1/","profile":"entro"}"#, 409, "not reachable"),
+    (ENDPOINTS, r#"{"url":"http://0xa9fea9fe/"}"#, 403, "169.254.169.254 is not public"),
     ("/v1/tenants/a.b/events", r#"{"type":"a.b","data":1}"#, 404, "tenant \"a.b\" is invalid"),
     ("/v1/dead-letters/replay", "{}", 422, "missing field `filter`"),
 ];

@@ -36,6 +36,10 @@ async fn endpoints_and_dead_letters_move_to_a_fleet() {
         large.run(&[&import[..], &["--master-key", &"2".repeat(64)]].concat()).await;
     assert_eq!(code, 2, "{errors}");
     assert!(errors.contains("line 2") && errors.contains("HOOKFLEET_MASTER_KEY"), "{errors}");
+    let elsewhere = ["--allow-private-networks", "10.0.0.0/8"];
+    let (code, _, errors) = large.run(&[&import[..], &elsewhere].concat()).await;
+    assert_eq!(code, 2, "{errors}");
+    assert!(errors.contains("line 2") && errors.contains("127.0.0.1 is not public"), "{errors}");
     large.client.dead_letters(0).await;
 
     for expected in [

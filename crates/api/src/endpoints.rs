@@ -87,7 +87,7 @@ pub async fn create(
 ) -> Result<(StatusCode, Tagged), Problem> {
     let mut new_secret = NewSecret::prepare()?;
     let generate = |signature: &Signature| new_secret.make(signature);
-    let endpoint = patch.create(tenant.clone(), api.clock.now(), api.policy, generate)?;
+    let endpoint = patch.create(tenant.clone(), api.clock.now(), &api.policy, generate)?;
     let endpoint = new_secret.complete(endpoint);
     let once = Once::of(&api, (&tenant, "endpoint"), &headers)?;
     let id = match once.turn(endpoint.id.clone()).await? {
@@ -313,7 +313,7 @@ pub async fn change(
     for _ in 0..TRIES_MAX {
         let endpoint = find(&api, &tenant, &id).await?;
         expected.check(endpoint.revision)?;
-        let changed = patch.clone().apply(endpoint, api.clock.now(), api.policy)?;
+        let changed = patch.clone().apply(endpoint, api.clock.now(), &api.policy)?;
         let changed = new_secret.complete(changed);
         check(&api, &changed).await?;
         match api.store.replace_endpoint(&changed).await? {

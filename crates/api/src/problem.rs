@@ -178,7 +178,9 @@ impl From<PublishError> for Problem {
 impl From<InvalidEndpoint> for Problem {
     fn from(error: InvalidEndpoint) -> Self {
         let status = match &error {
-            InvalidEndpoint::HttpNotAllowed => StatusCode::FORBIDDEN,
+            InvalidEndpoint::HttpNotAllowed | InvalidEndpoint::Forbidden(_) => {
+                StatusCode::FORBIDDEN
+            }
             InvalidEndpoint::HttpsRequired | InvalidEndpoint::Conflict { .. } => {
                 StatusCode::CONFLICT
             }

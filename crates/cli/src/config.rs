@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 use hookfleet_api::TokenLimits;
 use hookfleet_backends::rabbitmq::{Archive, RabbitOptions};
 use hookfleet_backends::sqlite::Retention;
-use hookfleet_domain::{EndpointPolicy, Rate, Secret};
-use hookfleet_worker::{AddressPolicy, WorkerOptions};
+use hookfleet_domain::{AddressPolicy, EndpointPolicy, Rate, Secret};
+use hookfleet_worker::WorkerOptions;
 use serde::Deserialize;
 
 use crate::data_folder::{DataFolder, Missing};
@@ -165,7 +165,6 @@ pub struct Config {
     pub listen: Listen,
     /// None: the usual port, or any if that is taken.
     pub metrics_listen: Option<Listen>,
-    pub addresses: AddressPolicy,
     pub endpoints: EndpointPolicy,
     pub token_limits: TokenLimits,
     pub worker: WorkerOptions,
@@ -202,8 +201,10 @@ impl Settings {
             admin_token,
             listen: all.listen.unwrap_or(Listen::from(([127, 0, 0, 1], 8080))),
             metrics_listen: all.metrics_listen,
-            addresses: AddressPolicy::new(all.allow_private_networks.unwrap_or_default().0),
-            endpoints: EndpointPolicy { allow_http: all.allow_http.unwrap_or(false) },
+            endpoints: EndpointPolicy {
+                allow_http: all.allow_http.unwrap_or(false),
+                addresses: AddressPolicy::new(all.allow_private_networks.unwrap_or_default().0),
+            },
             token_limits: TokenLimits {
                 rate: all.token_rate_limit.unwrap_or(Rate::per_second(TOKEN_RATE)),
                 in_flight_max: all.token_in_flight_max.unwrap_or(TOKEN_IN_FLIGHT_MAX),

@@ -24,7 +24,8 @@ fn text(config: &Config, (program, listens, folder): (&str, &str, &str)) -> Stri
         server = format!("{server} --data-dir {folder}");
     }
     let local = Ipv4Addr::LOCALHOST.into();
-    let reaches_local = config.endpoints.allow_http && config.addresses.check(local).is_ok();
+    let reaches_local =
+        config.endpoints.allow_http && config.endpoints.addresses.check(local).is_ok();
     let create = format!("endpoint create{server} --to");
     let publish =
         format!("event publish{server} --type post.published --data '{{\"title\":\"Hello\"}}'");

@@ -12,6 +12,7 @@
 //!
 //! No input or output happens here and no time is read: `now` is always an argument.
 
+mod address;
 mod dead_letter;
 mod delay;
 mod delivery;
@@ -35,6 +36,7 @@ mod time;
 mod token;
 mod url;
 
+pub use address::{AddressPolicy, ForbiddenAddress};
 pub use dead_letter::{DeadLetter, DeadLetterFilter, DeadLetterReason, Remains};
 pub use delay::Delay;
 pub use delivery::{AttemptNumber, AttemptRecord, AttemptSummary, Delivery, Generation};

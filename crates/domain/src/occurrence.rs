@@ -154,7 +154,7 @@ mod tests {
     fn endpoint(fields: &str) -> Endpoint {
         let patch: EndpointPatch =
             serde_json::from_str(&format!(r#"{{"url":"https://a.example",{fields}}}"#)).unwrap();
-        let policy = EndpointPolicy { allow_http: false };
+        let policy = &EndpointPolicy::default();
         let tenant = "acme".parse().unwrap();
         patch.create(tenant, NOW, policy, |_| Secret::new("s")).unwrap()
     }

@@ -12,8 +12,9 @@ use utoipa::ToSchema;
 use crate::profile::InvalidHeader;
 use crate::schema;
 use crate::{
-    Auth, BodyShape, Endpoint, EndpointId, EndpointUrl, HeaderName, InvalidUrl, Method, Profile,
-    ProjectId, Rate, RetrySchedule, Secret, Settings, Signature, Subscription, TenantId, Timestamp,
+    AddressPolicy, Auth, BodyShape, Endpoint, EndpointId, EndpointUrl, ForbiddenAddress,
+    HeaderName, InvalidUrl, Method, Profile, ProjectId, Rate, RetrySchedule, Secret, Settings,
+    Signature, Subscription, TenantId, Timestamp,
 };
 
 pub(crate) use check::checked_secret;
@@ -167,6 +168,9 @@ pub enum InvalidEndpoint {
     /// Plain http is off on this fleet.
     #[error("url must be https: the operator does not allow http (HOOKFLEET_ALLOW_HTTP)")]
     HttpNotAllowed,
+    /// Its URL shows an address, or `localhost`, that this fleet does not send to.
+    #[error("url is refused: {0}")]
+    Forbidden(#[from] ForbiddenAddress),
     /// A value that is right by itself, beside another one that it cannot stand with.
     #[error("{field} is in conflict: {why}")]
     Conflict {
@@ -190,10 +194,12 @@ pub(crate) fn invalid(field: &'static str, why: impl Into<String>) -> InvalidEnd
 }
 
 /// What the operator allows on this fleet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct EndpointPolicy {
     /// May a URL be plain http?
     pub allow_http: bool,
+    /// Which addresses may it be at? What a URL does not show is checked when connecting.
+    pub addresses: AddressPolicy,
 }
 
 impl EndpointPatch {
@@ -203,7 +209,7 @@ impl EndpointPatch {
         self,
         tenant: TenantId,
         now: Timestamp,
-        policy: EndpointPolicy,
+        policy: &EndpointPolicy,
         generate: impl FnOnce(&Signature) -> Secret,
     ) -> Result<Endpoint, InvalidEndpoint> {
         let url = self.url.as_deref().ok_or(InvalidEndpoint::UrlMissing)?.parse::<EndpointUrl>()?;
@@ -240,7 +246,7 @@ impl EndpointPatch {
         self,
         endpoint: Endpoint,
         now: Timestamp,
-        policy: EndpointPolicy,
+        policy: &EndpointPolicy,
     ) -> Result<Endpoint, InvalidEndpoint> {
         let mut endpoint = endpoint;
         if let Some(profile) = self.profile {
@@ -249,6 +255,7 @@ impl EndpointPatch {
         }
         if let Some(url) = &self.url {
             endpoint.url = url.parse()?;
+            policy.addresses.check_url(&endpoint.url)?;
         }
         if let Some(active) = self.active {
             endpoint.active = active;

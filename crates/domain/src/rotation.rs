@@ -55,7 +55,7 @@ mod tests {
 
     fn endpoint(json: &str) -> Endpoint {
         let patch: EndpointPatch = serde_json::from_str(json).unwrap();
-        let policy = EndpointPolicy { allow_http: false };
+        let policy = &EndpointPolicy::default();
         let now = Timestamp::from_unix_ms(0);
         patch.create("acme".parse().unwrap(), now, policy, |_| Secret::new("old")).unwrap()
     }

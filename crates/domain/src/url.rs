@@ -8,7 +8,7 @@ use url::{Host, Url};
 use crate::limits;
 
 /// An endpoint's URL: http or https, with a host, without user information or fragment, port not
-/// zero. Whether its address may be reached at all is checked when connecting.
+/// zero. Whether its address may be reached is for [`crate::AddressPolicy`] to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointUrl(Url);
 

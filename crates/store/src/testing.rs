@@ -111,7 +111,7 @@ impl<'a> Scene<'a> {
         let patch = r#"{"url":"https://receiver.example/hook","secret":"hush-secret",
             "auth":{"type":"header","name":"X-API-Key","token":"hush-token"}}"#;
         let patch: EndpointPatch = serde_json::from_str(patch).expect("it is a patch");
-        let policy = EndpointPolicy { allow_http: false };
+        let policy = &EndpointPolicy::default();
         let endpoint = patch.create(self.tenant(), T0, policy, |_| unreachable!("it has a secret"));
         Endpoint { id: self.id(name), ..endpoint.expect("it is a valid endpoint") }
     }

@@ -158,7 +158,7 @@ mod tests {
         )
         .unwrap();
         let now = Timestamp::from_unix_ms(1);
-        let policy = EndpointPolicy { allow_http: false };
+        let policy = &EndpointPolicy::default();
         let mut endpoint =
             patch.create("acme".parse().unwrap(), now, policy, |_| unreachable!()).unwrap();
         endpoint.retired_secret = Some(RetiredSecret { secret: Secret::new("hush-3"), until: now });

@@ -172,7 +172,7 @@ mod tests {
         let json = format!(r#"{{"url":"https://a.example/",{wishes}}}"#);
         let patch: EndpointPatch = serde_json::from_str(&json).unwrap();
         let made = |_: &_| Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-        let policy = EndpointPolicy { allow_http: false };
+        let policy = &EndpointPolicy::default();
         patch.create("acme".parse().unwrap(), NOW, policy, made).unwrap()
     }
 

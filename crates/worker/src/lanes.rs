@@ -171,7 +171,7 @@ mod tests {
     fn endpoint(max_in_flight: u32) -> Endpoint {
         let json = format!(r#"{{"url":"https://a.example","max_in_flight":{max_in_flight}}}"#);
         let patch: EndpointPatch = serde_json::from_str(&json).unwrap();
-        let policy = EndpointPolicy { allow_http: false };
+        let policy = &EndpointPolicy::default();
         let now = Timestamp::from_unix_ms(0);
         patch.create("acme".parse().unwrap(), now, policy, |_| Secret::new("s")).unwrap()
     }

@@ -47,7 +47,6 @@ use hold::StoreHealth;
 use lanes::Lanes;
 use shares::Shares;
 
-pub use guard::AddressPolicy;
 pub use metrics::WorkerMetrics;
 pub use send::{ClientError, Sender};
 

@@ -210,4 +210,4 @@ impl<'de> Visitor<'de> for Members {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,18 +1,20 @@
 //! Sending: one exchange with an endpoint, under one deadline, its answer read up to a cap.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookfleet_domain::{
-    AttemptNumber, AttemptRecord, AttemptSummary, Clock, Endpoint, Event, Outcome, Signature,
-    Timestamp, Wish, limits, retry_after,
+    AddressPolicy, AttemptNumber, AttemptRecord, AttemptSummary, Clock, Endpoint, Event,
+    ForbiddenAddress, Outcome, Signature, Timestamp, Wish, limits, retry_after,
 };
+use reqwest::dns::Resolve;
 use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use tokio::time::timeout;
 
 use crate::endpoints::Target;
-use crate::guard::{AddressPolicy, ForbiddenAddress, GuardedResolver};
+use crate::guard::{GuardedResolver, SystemResolver};
 use crate::request::{self, WireRequest};
 
 /// The answer's header with a wish.
@@ -59,8 +61,16 @@ impl Sender {
     /// A sender that reaches what the policy allows. The process must have installed a TLS provider
     /// (`rustls::crypto::CryptoProvider::install_default`).
     pub fn new(policy: AddressPolicy) -> Result<Self, ClientError> {
-        let plain = client(&policy).build()?;
-        let title_case = client(&policy).http1_title_case_headers().build()?;
+        Self::resolving(policy, Arc::new(SystemResolver))
+    }
+
+    pub(crate) fn resolving(
+        policy: AddressPolicy,
+        resolver: Arc<dyn Resolve>,
+    ) -> Result<Self, ClientError> {
+        let resolver = Arc::new(GuardedResolver { inner: resolver, policy: policy.clone() });
+        let plain = client(&resolver).build()?;
+        let title_case = client(&resolver).http1_title_case_headers().build()?;
         Ok(Self { plain, title_case, policy })
     }
 
@@ -105,7 +115,7 @@ impl Sender {
 
     async fn send(&self, target: &Target, event: &Event, now: Timestamp) -> Exchange {
         let settings = &target.endpoint.settings;
-        if let Err(error) = self.policy.check_literal(&target.endpoint.url) {
+        if let Err(error) = self.policy.check_url(&target.endpoint.url) {
             return Outcome::Forbidden(error.to_string()).into();
         }
         let request = match request::build(target, event, now) {
@@ -126,7 +136,7 @@ impl Sender {
 
     /// Is anybody there? Any HTTP answer counts.
     pub async fn probe(&self, endpoint: &Endpoint, clock: &dyn Clock) -> Result<(), String> {
-        self.policy.check_literal(&endpoint.url).map_err(|error| error.to_string())?;
+        self.policy.check_url(&endpoint.url).map_err(|error| error.to_string())?;
         let head = WireRequest {
             method: reqwest::Method::HEAD,
             url: endpoint.url.as_url().clone(),
@@ -149,10 +159,10 @@ impl From<Outcome> for Exchange {
     }
 }
 
-fn client(policy: &AddressPolicy) -> reqwest::ClientBuilder {
+fn client(resolver: &Arc<GuardedResolver>) -> reqwest::ClientBuilder {
     Client::builder()
         .user_agent(concat!("Hookfleet/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(GuardedResolver(policy.clone()))
+        .dns_resolver(Arc::clone(resolver))
         .no_proxy()
         .redirect(Policy::none())
         .connect_timeout(CONNECT_WAIT_MAX)

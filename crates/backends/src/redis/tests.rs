@@ -55,7 +55,7 @@ fn endpoint(tenant: &str) -> Endpoint {
     let patch = r#"{"url":"https://receiver.example/","secret":"hush-secret",
         "auth":{"type":"query","token":"hush-token"}}"#;
     let patch: EndpointPatch = serde_json::from_str(patch).unwrap();
-    let policy = EndpointPolicy { allow_http: false };
+    let policy = &EndpointPolicy::default();
     let now = Timestamp::from_unix_ms(0);
     let tenant: TenantId = tenant.parse().unwrap();
     patch.create(tenant, now, policy, |_| unreachable!("it has a secret")).unwrap()

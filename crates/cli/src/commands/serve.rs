@@ -123,7 +123,7 @@ fn api_of(
         admin_token,
         tokens: TokenCache::default(),
         token_limits: config.token_limits,
-        policy: config.endpoints,
+        policy: config.endpoints.clone(),
         metrics: ApiMetrics::register(registry).map_err(Failure::failed)?,
     })
 }

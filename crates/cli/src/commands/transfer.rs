@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use hookfleet_domain::{ApiToken, DeadLetter, DeadLetterFilter, Endpoint, limits};
+use hookfleet_domain::{AddressPolicy, ApiToken, DeadLetter, DeadLetterFilter, Endpoint, limits};
 use hookfleet_queue::{Outgoing, wire as letters};
 use hookfleet_store::{PageRequest, Sealer, Written, wire as records};
 use serde::{Deserialize, Serialize};
@@ -100,14 +100,14 @@ struct Counts {
 pub async fn import(settings: Settings, file: &Path) -> Result<(), Failure> {
     let config = settings.complete(Role::Import)?;
     let sealer = Sealer::new(&config.master_key).map_err(Failure::usage)?;
-    let mut lines = Lines::open(file, &sealer)?;
+    let mut lines = Lines::open(file, &sealer, &config.endpoints.addresses)?;
     while lines.next()?.is_some() {}
     let mut tasks = tokio::task::JoinSet::new();
     let stop = lifecycle::stop_on_signal(&mut tasks)?;
     let Some(ports) = Ports::open(&config, &stop).await? else {
         return Err(Failure::failed("interrupted before anything was imported"));
     };
-    let mut lines = Lines::open(file, &sealer)?;
+    let mut lines = Lines::open(file, &sealer, &config.endpoints.addresses)?;
     let mut counts = Counts::default();
     while let Some(item) = lines.next()?.filter(|_| !stop.is_cancelled()) {
         take(&ports, item, &mut counts).await?;
@@ -168,14 +168,19 @@ struct Lines<'a> {
     file: BufReader<File>,
     number: u64,
     sealer: &'a Sealer,
+    addresses: &'a AddressPolicy,
 }
 
 impl<'a> Lines<'a> {
-    fn open(path: &Path, sealer: &'a Sealer) -> Result<Self, Failure> {
+    fn open(
+        path: &Path,
+        sealer: &'a Sealer,
+        addresses: &'a AddressPolicy,
+    ) -> Result<Self, Failure> {
         let file = File::open(path);
         let file =
             file.map_err(|error| Failure::usage(format!("file {}: {error}", path.display())))?;
-        let mut lines = Self { file: BufReader::new(file), number: 0, sealer };
+        let mut lines = Self { file: BufReader::new(file), number: 0, sealer, addresses };
         match lines.next_line()? {
             Some(Line::HookfleetExport(FORMAT)) => Ok(lines),
             Some(Line::HookfleetExport(other)) => {
@@ -196,7 +201,10 @@ impl<'a> Lines<'a> {
             Line::Endpoint(record) => {
                 let bytes = record.get().as_bytes();
                 let read = records::decode_endpoint(self.sealer, "endpoint", bytes);
-                Item::Endpoint(Box::new(read.map_err(|error| self.wrong(error))?))
+                let endpoint = read.map_err(|error| self.wrong(error))?;
+                let reached = self.addresses.check_url(&endpoint.url);
+                reached.map_err(|why| self.wrong(format!("endpoint {}: {why}", endpoint.id)))?;
+                Item::Endpoint(Box::new(endpoint))
             }
             Line::Token(token) => Item::Token(token),
             Line::DeadLetter(letter) => {

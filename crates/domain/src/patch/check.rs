@@ -58,7 +58,7 @@ fn check_header_value(field: &'static str, value: &str) -> Result<(), InvalidEnd
     Err(invalid(field, format!("a value must be up to {max} visible ASCII characters")))
 }
 
-pub(super) fn check(endpoint: &Endpoint, policy: EndpointPolicy) -> Result<(), InvalidEndpoint> {
+pub(super) fn check(endpoint: &Endpoint, policy: &EndpointPolicy) -> Result<(), InvalidEndpoint> {
     let settings = &endpoint.settings;
     if !endpoint.url.is_https() {
         if settings.require_https {

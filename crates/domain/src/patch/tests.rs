@@ -1,6 +1,8 @@
 use super::*;
 
-const POLICY: EndpointPolicy = EndpointPolicy { allow_http: true };
+fn policy() -> EndpointPolicy {
+    EndpointPolicy { allow_http: true, ..EndpointPolicy::default() }
+}
 
 fn now() -> Timestamp {
     Timestamp::from_unix_ms(1_000)
@@ -10,7 +12,7 @@ fn create(json: &str) -> Result<Endpoint, String> {
     let patch: EndpointPatch = serde_json::from_str(json).map_err(|error| error.to_string())?;
     let made = |_: &Signature| Secret::new("made");
     let tenant = "acme".parse().unwrap();
-    patch.create(tenant, now(), POLICY, made).map_err(|error| error.to_string())
+    patch.create(tenant, now(), &policy(), made).map_err(|error| error.to_string())
 }
 
 #[track_caller]
@@ -78,8 +80,8 @@ fn bad_input_is_refused() {
 #[test]
 fn http_is_the_operators_choice() {
     let patch: EndpointPatch = serde_json::from_str(r#"{"url":"http://a.example"}"#).unwrap();
-    let policy = EndpointPolicy { allow_http: false };
-    let result = patch.create("acme".parse().unwrap(), now(), policy, |_| Secret::new("s"));
+    let policy = EndpointPolicy::default();
+    let result = patch.create("acme".parse().unwrap(), now(), &policy, |_| Secret::new("s"));
     assert_eq!(result.unwrap_err(), InvalidEndpoint::HttpNotAllowed);
 }
 
@@ -88,7 +90,7 @@ fn a_change_keeps_the_rest() {
     let endpoint = create(r#"{"url":"https://a.example","name":"one","timeout":"3s"}"#).unwrap();
     let patch: EndpointPatch =
         serde_json::from_str(r#"{"name":null,"auth":{"type":"header","token":"t"}}"#).unwrap();
-    let changed = patch.apply(endpoint, now(), POLICY).unwrap();
+    let changed = patch.apply(endpoint, now(), &policy()).unwrap();
     assert_eq!(changed.name, None);
     assert_eq!(changed.settings.timeout, Duration::from_secs(3));
     assert_eq!(changed.revision, 2);
@@ -103,6 +105,6 @@ fn no_secret_in_debug() {
     )
     .unwrap();
     assert!(!format!("{patch:?}").contains("hush"));
-    let endpoint = patch.create("acme".parse().unwrap(), now(), POLICY, |_| Secret::new("hush"));
+    let endpoint = patch.create("acme".parse().unwrap(), now(), &policy(), |_| Secret::new("hush"));
     assert!(!format!("{endpoint:?}").contains("hush"));
 }

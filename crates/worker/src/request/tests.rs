@@ -7,11 +7,11 @@ use crate::signer::Signer;
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::from_unix_ms(NOW_MS)
 }
 
-fn event(data: &str) -> Event {
+pub(crate) fn event(data: &str) -> Event {
     Event {
         id: "0190b3a4-0000-7000-8000-000000000001".parse().unwrap(),
         tenant: "acme".parse().unwrap(),
@@ -25,10 +25,10 @@ fn event(data: &str) -> Event {
     }
 }
 
-fn endpoint(json: &str) -> Endpoint {
+pub(crate) fn endpoint(json: &str) -> Endpoint {
     let patch: EndpointPatch = serde_json::from_str(json).unwrap();
     let made = |_: &_| Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    let policy = EndpointPolicy { allow_http: true };
+    let policy = &EndpointPolicy { allow_http: true, ..EndpointPolicy::default() };
     patch.create("acme".parse().unwrap(), now(), policy, made).unwrap()
 }
 
