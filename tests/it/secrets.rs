@@ -18,6 +18,7 @@ crate::on_both_backends!(
     a_rotated_secret_signs_beside_the_old_one,
     a_public_key_verifies_and_v1_stays,
     a_test_answers_with_the_attempt,
+    a_client_certificate_is_taken_and_given_back,
 );
 
 async fn a_rotated_secret_signs_beside_the_old_one(fleet: Fleet) {
@@ -120,6 +121,36 @@ async fn a_test_answers_with_the_attempt(fleet: Fleet) {
     assert_eq!(fleet.client.post("/v1/tenants/acme/endpoints/ep_no/test", &json!({})).await.0, 404);
 }
 
+/// A self-signed certificate and its key, as PEM.
+fn certificate() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["client.example".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+async fn a_client_certificate_is_taken_and_given_back(fleet: Fleet) {
+    let ((certificate, key), (_, other)) = (certificate(), certificate());
+    let endpoints = "/v1/tenants/acme/endpoints";
+    let pair = |key: &str| json!({"certificate": certificate, "key": key});
+    let fields = json!({"url": "https://a.example", "client_certificate": pair(&other)});
+    let (status, problem) = fleet.client.post(endpoints, &fields).await;
+    assert_eq!(status, 409, "{problem}");
+    assert!(text(&problem, "detail").contains("its own private key"), "{problem}");
+
+    let fields = json!({"url": "https://a.example", "client_certificate": pair(&key)});
+    let endpoint = fleet.client.endpoint(&fields).await;
+    assert_eq!(endpoint["has_client_certificate"], true);
+    assert!(!endpoint.to_string().contains("BEGIN"), "not even in the first answer");
+    let path = format!("{endpoints}/{}", text(&endpoint, "id"));
+    for (patch, expected) in [
+        (json!({"name": "stays"}), true),
+        (json!({"client_certificate": null}), false),
+        (json!({"client_certificate": pair(&key)}), true),
+    ] {
+        let (status, changed) = fleet.client.patch(&path, &patch).await;
+        assert_eq!((status, &changed["has_client_certificate"]), (200, &json!(expected)));
+    }
+}
+
 #[tokio::test]
 async fn they_lie_nowhere_in_redis() {
     let fleet = Fleet::new(BINARY).await;
@@ -159,6 +190,10 @@ async fn lived_through(fleet: &Fleet) -> (Vec<Vec<u8>>, Vec<Heap>) {
     let auth = json!({"type": "header", "name": "X-API-Key", "token": "hush-hush-token"});
     let fields = json!({"url": receiver.url, "auth": auth});
     let endpoint = fleet.client.endpoint(&fields).await;
+    let (certificate, key) = certificate();
+    let pair = json!({"certificate": certificate, "key": key});
+    let inactive = json!({"url": "https://a.example", "active": false, "client_certificate": pair});
+    fleet.client.endpoint(&inactive).await;
     let path = format!("/v1/tenants/acme/endpoints/{}", text(&endpoint, "id"));
     let (_, token) = fleet.client.post("/v1/tenants/acme/tokens", &json!({})).await;
     let token = text(&token, "token");
@@ -190,6 +225,7 @@ async fn lived_through(fleet: &Fleet) -> (Vec<Vec<u8>>, Vec<Heap>) {
     let mut needles: Vec<Vec<u8>> = keys.collect();
     let texts = [&secrets[0][6..], &secrets[1][6..], "hush-hush-token", token.as_str()];
     needles.extend(texts.map(|text| text.as_bytes().to_vec()));
+    needles.extend([&certificate, &key].map(|pem| pem.lines().nth(1).unwrap().as_bytes().to_vec()));
     let logged = std::fs::read(&log).unwrap();
     assert!(String::from_utf8_lossy(&logged).contains("delivered in"), "logged at debug level");
     (needles, vec![("the log".to_owned(), logged), ("the API".to_owned(), answers.into_bytes())])

@@ -40,6 +40,7 @@ pub struct EndpointView {
     active: bool,
     disabled_reason: Option<DisabledReason>,
     has_secret: bool,
+    has_client_certificate: bool,
     /// What verifies the entries `v1a` of its signatures.
     public_key: Option<String>,
     /// Until when deliveries are signed with the secret before it, too.
@@ -124,6 +125,7 @@ impl EndpointView {
             disabled_reason: endpoint.disabled_reason,
             public_key: public_key.flatten(),
             has_secret: endpoint.secret.is_some(),
+            has_client_certificate: endpoint.client_certificate.is_some(),
             previous_secret_until: endpoint.retired_secret.map(|retired| retired.until),
             secret: None,
             failure_count: health.failure_count,

@@ -197,6 +197,11 @@ pub async fn test(
 /// What only this layer can check: the secret's form, and whether anybody answers.
 async fn check(api: &Api, endpoint: &Endpoint) -> Result<(), Problem> {
     check_secret(endpoint)?;
+    if endpoint.client_certificate.is_some() {
+        let unusable =
+            |why| Problem::new(StatusCode::CONFLICT, format!("client_certificate {why}"));
+        api.prober.check_certificate(endpoint).map_err(unusable)?;
+    }
     // One that is switched off may be gone, or that is why.
     if endpoint.settings.check_reachable && endpoint.active {
         let unreachable = |why| {

@@ -79,6 +79,9 @@ pub trait Prober: Send + Sync {
     /// Can it be reached? Any HTTP answer will do; else why there was none.
     async fn probe(&self, endpoint: &Endpoint) -> Result<(), String>;
 
+    /// Can it be sent to with its client certificate? Else why not.
+    fn check_certificate(&self, endpoint: &Endpoint) -> Result<(), String>;
+
     /// Sends it an event once.
     async fn test(&self, endpoint: &Endpoint, event: &Event) -> AttemptRecord;
 }
@@ -89,7 +92,9 @@ const EVENT_REQUEST_BYTES_MAX: usize = limits::EVENT_BYTES_MAX + 4096;
 const SMALL_REQUEST_BYTES_MAX: usize = 256 * 1024;
 
 const _: () = assert!(
-    limits::HEADERS_MAX * limits::HEADER_VALUE_BYTES_MAX + limits::URL_BYTES_MAX
+    limits::HEADERS_MAX * limits::HEADER_VALUE_BYTES_MAX
+        + limits::URL_BYTES_MAX
+        + 2 * limits::CERTIFICATE_BYTES_MAX
         < SMALL_REQUEST_BYTES_MAX / 2,
     "the largest endpoint that the limits allow fits into a request"
 );

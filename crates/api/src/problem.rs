@@ -85,7 +85,8 @@ impl Problem {
     pub fn of_json(error: &serde_json::Error, json: &[u8]) -> Self {
         match error.classify() {
             Category::Data if may_quote_a_secret(json) => Self::unprocessable(
-                "expected `secret` to be a text, and `auth` an object whose `token` is a text",
+                "expected `secret` to be a text, `auth` an object whose `token` is a text, and \
+                 `client_certificate` one whose `key` is a text",
             ),
             Category::Data => Self::unprocessable(error),
             Category::Io | Category::Syntax | Category::Eof => {
@@ -109,17 +110,20 @@ fn may_quote_a_secret(json: &[u8]) -> bool {
     struct Hidden {
         secret: Value,
         auth: Value,
+        client_certificate: Value,
     }
     let text_or_none = |value: &Value| value.is_string() || value.is_null();
-    let Ok(Hidden { secret, auth }) = serde_json::from_slice(json) else {
+    let Ok(Hidden { secret, auth, client_certificate }) = serde_json::from_slice(json) else {
         return true;
     };
-    let auth_is_well_formed = match &auth {
-        Value::Object(fields) => fields.get("token").is_none_or(text_or_none),
+    let well_formed = |value: &Value, field| match value {
+        Value::Object(fields) => fields.get(field).is_none_or(text_or_none),
         Value::Null => true,
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => false,
     };
-    !(text_or_none(&secret) && auth_is_well_formed)
+    !(text_or_none(&secret)
+        && well_formed(&auth, "token")
+        && well_formed(&client_certificate, "key"))
 }
 
 impl IntoResponse for Problem {
@@ -231,6 +235,8 @@ mod tests {
             r#"{"auth":"8675309"}"#,
             r#"{"auth":{"type":"header","token":8675309}}"#,
             r#"{"auth":{"type":"query","token":["8675309"]}}"#,
+            r#"{"client_certificate":"8675309"}"#,
+            r#"{"client_certificate":{"certificate":"c","key":8675309}}"#,
             r#"{"secret":"x","secret":8675309}"#,
         ] {
             let error = serde_json::from_str::<EndpointPatch>(body).unwrap_err();

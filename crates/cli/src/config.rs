@@ -1,7 +1,7 @@
 //! Settings of the serving roles: flag, then environment, then file, then default.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration as StdDuration;
 
 use clap::{Args, ValueEnum};
@@ -9,7 +9,7 @@ use hookfleet_api::TokenLimits;
 use hookfleet_backends::rabbitmq::{Archive, RabbitOptions};
 use hookfleet_backends::sqlite::Retention;
 use hookfleet_domain::{AddressPolicy, EndpointPolicy, Rate, Secret};
-use hookfleet_worker::WorkerOptions;
+use hookfleet_worker::{Egress, WorkerOptions};
 use serde::Deserialize;
 
 use crate::data_folder::{DataFolder, Missing};
@@ -48,6 +48,13 @@ pub struct Settings {
     /// Networks that deliveries may reach besides public addresses, such as 127.0.0.0/8.
     #[arg(long, env = "HOOKFLEET_ALLOW_PRIVATE_NETWORKS", value_name = "CIDRS")]
     allow_private_networks: Option<Networks>,
+    /// The proxy that deliveries go through, such as `http://user:password@proxy:3128`: it resolves their
+    /// names, and must refuse private addresses itself.
+    #[arg(long, env = "HOOKFLEET_EGRESS_PROXY", hide_env_values = true, value_name = "URL")]
+    egress_proxy: Option<Hidden>,
+    /// A PEM file of certificate authorities that endpoints may be certified by, besides the system's.
+    #[arg(long, env = "HOOKFLEET_CA_BUNDLE", value_name = "FILE")]
+    ca_bundle: Option<PathBuf>,
     /// May endpoints be plain http? [default: false]
     #[arg(long, env = "HOOKFLEET_ALLOW_HTTP", num_args = 0..=1, default_missing_value = "true")]
     allow_http: Option<bool>,
@@ -166,6 +173,7 @@ pub struct Config {
     /// None: the usual port, or any if that is taken.
     pub metrics_listen: Option<Listen>,
     pub endpoints: EndpointPolicy,
+    pub egress: Egress,
     pub token_limits: TokenLimits,
     pub worker: WorkerOptions,
     pub dedup_window: StdDuration,
@@ -195,6 +203,7 @@ impl Settings {
         let backend = all.backend(role)?;
         let (master_key, admin_token) = all.keys(role, &backend)?;
         let defaults = WorkerOptions::default();
+        let addresses = AddressPolicy::new(all.allow_private_networks.unwrap_or_default().0);
         Ok(Config {
             backend,
             master_key,
@@ -203,7 +212,12 @@ impl Settings {
             metrics_listen: all.metrics_listen,
             endpoints: EndpointPolicy {
                 allow_http: all.allow_http.unwrap_or(false),
-                addresses: AddressPolicy::new(all.allow_private_networks.unwrap_or_default().0),
+                addresses: addresses.clone(),
+            },
+            egress: Egress {
+                addresses,
+                proxy: all.egress_proxy.map(|given| given.0),
+                authorities: all.ca_bundle.as_deref().map(read_bundle).transpose()?,
             },
             token_limits: TokenLimits {
                 rate: all.token_rate_limit.unwrap_or(Rate::per_second(TOKEN_RATE)),
@@ -279,6 +293,8 @@ impl Settings {
             listen: self.listen.or(file.listen),
             metrics_listen: self.metrics_listen.or(file.metrics_listen),
             allow_private_networks: self.allow_private_networks.or(file.allow_private_networks),
+            egress_proxy: self.egress_proxy.or(file.egress_proxy),
+            ca_bundle: self.ca_bundle.or(file.ca_bundle),
             allow_http: self.allow_http.or(file.allow_http),
             token_rate_limit: self.token_rate_limit.or(file.token_rate_limit),
             token_in_flight_max: self.token_in_flight_max.or(file.token_in_flight_max),
@@ -314,6 +330,11 @@ fn read(path: &PathBuf) -> Result<Settings, Failure> {
     in_range(&name.to_string(), "threads", settings.threads, 1..=64)?;
     in_range(&name.to_string(), "concurrency", settings.concurrency, 1..=10_000)?;
     Ok(settings)
+}
+
+fn read_bundle(path: &Path) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error| format!("CA bundle {} cannot be read: {error}", path.display());
+    std::fs::read(path).map_err(|error| Failure::usage(unreadable(error)))
 }
 
 fn in_range(

@@ -30,7 +30,7 @@ impl Parts {
         let metrics = ProducerMetrics::register(registry).map_err(Failure::failed)?;
         let producer =
             Producer::new(Arc::clone(&queue), Arc::clone(&store), Arc::clone(&clock), metrics);
-        let sender = Sender::new(config.endpoints.addresses.clone()).map_err(Failure::failed)?;
+        let sender = Sender::new(&config.egress).map_err(Failure::usage)?;
         Ok(Self { queue, store, producer, sender: Arc::new(sender), clock })
     }
 

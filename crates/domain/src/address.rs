@@ -63,6 +63,11 @@ impl AddressPolicy {
         Self { allowed: allowed.into() }
     }
 
+    /// Every address there is: for connections that no caller chooses.
+    pub fn everything() -> Self {
+        Self::new(vec![IpNet::V4(v4(0, 0, 0, 0, 0)), IpNet::V6(v6(0, 0, 0))])
+    }
+
     /// May this address be reached?
     pub fn check(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
         // `::ffff:10.0.0.1` is 10.0.0.1 to whoever connects to it.

@@ -35,6 +35,8 @@ pub struct Endpoint {
     pub secret: Option<Secret>,
     /// The secret before it, while receivers may still know no other.
     pub retired_secret: Option<RetiredSecret>,
+    /// What deliveries present when it asks who connects: certificate, chain and key, as PEM.
+    pub client_certificate: Option<Secret>,
     /// Does it get deliveries?
     pub active: bool,
     /// Why it does not, if it was not its owner's wish.

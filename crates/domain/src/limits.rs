@@ -38,10 +38,23 @@ pub const SUBSCRIPTIONS_MAX: usize = 100;
 pub const NAME_CHARS_MAX: usize = 200;
 /// Length of a secret or an authentication token, in bytes.
 pub const SECRET_BYTES_MAX: usize = 512;
+/// Length of a client certificate with its chain, and of its key, as PEM, in bytes: an RSA key of 8192
+/// bits takes 6,500, a certificate of the usual kind 2,000.
+pub const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+/// HTTP clients with a certificate of their own that a worker keeps; past that, all are made anew.
+pub const CLIENTS_KEPT_MAX: usize = 500;
+/// How long a delivery is put off while the egress proxy lets nothing out.
+pub const EGRESS_WAIT: Duration = Duration::from_secs(15);
 /// How long a secret that was replaced may go on being used.
 pub const GRACE_MAX: Duration = Duration::from_hours(30 * 24);
 /// Response bytes read from an endpoint; past that the connection is dropped.
 pub const RESPONSE_BYTES_MAX: usize = 64 * 1024;
+/// Headers of an endpoint's answer, and of all of them the bytes where HTTP/2 lets us say so.
+pub const RESPONSE_HEADERS_MAX: usize = 100;
+/// See [`RESPONSE_HEADERS_MAX`].
+pub const RESPONSE_HEADER_BYTES_MAX: u32 = 32 * 1024;
+/// What connecting to an endpoint may take: its name, TCP and TLS.
+pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Response bytes kept with an attempt.
 pub const RESPONSE_KEPT_BYTES_MAX: usize = 4096;
 /// Attempts kept per endpoint.

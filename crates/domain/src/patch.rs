@@ -14,7 +14,7 @@ use crate::schema;
 use crate::{
     AddressPolicy, Auth, BodyShape, Endpoint, EndpointId, EndpointUrl, ForbiddenAddress,
     HeaderName, InvalidUrl, Method, Profile, ProjectId, Rate, RetrySchedule, Secret, Settings,
-    Signature, Subscription, TenantId, Timestamp,
+    Signature, Subscription, TenantId, Timestamp, limits,
 };
 
 pub(crate) use check::checked_secret;
@@ -50,6 +50,9 @@ pub struct EndpointPatch {
     secret: Option<Secret>,
     /// How deliveries authenticate themselves.
     auth: Option<AuthPatch>,
+    /// What deliveries present when the endpoint asks who connects (mutual TLS). Never shown again.
+    #[serde(default, deserialize_with = "nullable")]
+    client_certificate: Option<Option<CertificatePatch>>,
     /// Of the request.
     method: Option<Method>,
     /// Further headers of its own.
@@ -120,6 +123,25 @@ enum AuthPatch {
 impl std::fmt::Debug for AuthPatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("AuthPatch(…)")
+    }
+}
+
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ClientCertificate)]
+struct CertificatePatch {
+    /// The certificate, and behind it those of the authorities in between, as PEM.
+    #[schema(schema_with = schema::certificate)]
+    certificate: String,
+    /// Its private key, as PEM, not encrypted.
+    #[schema(schema_with = schema::private_key)]
+    key: String,
+}
+
+/// Without the key.
+impl std::fmt::Debug for CertificatePatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CertificatePatch(…)")
     }
 }
 
@@ -226,6 +248,7 @@ impl EndpointPatch {
             auth: Auth::None,
             secret: None,
             retired_secret: None,
+            client_certificate: None,
             active: true,
             disabled_reason: None,
             created_at: now,
@@ -270,6 +293,9 @@ impl EndpointPatch {
         }
         if let Some(auth) = self.auth.clone() {
             endpoint.auth = auth.check()?;
+        }
+        if let Some(given) = self.client_certificate.clone() {
+            endpoint.client_certificate = given.map(CertificatePatch::check).transpose()?;
         }
         self.apply_settings(&mut endpoint.settings)?;
         endpoint.revision += 1;
@@ -318,6 +344,18 @@ impl AuthPatch {
                 Auth::Header { name, token: checked_secret("auth.token", &token)? }
             }
         })
+    }
+}
+
+impl CertificatePatch {
+    /// Whether they are what they should be, who sends with them finds out.
+    fn check(self) -> Result<Secret, InvalidEndpoint> {
+        let lengths = 1..=limits::CERTIFICATE_BYTES_MAX;
+        if [&self.certificate, &self.key].iter().all(|pem| lengths.contains(&pem.len())) {
+            return Ok(Secret::new([self.certificate, self.key].join("\n")));
+        }
+        let max = limits::CERTIFICATE_BYTES_MAX;
+        Err(invalid("client_certificate", format!("expected two PEM texts of 1 to {max} bytes")))
     }
 }
 

@@ -52,6 +52,15 @@ pub(crate) fn secret() -> Object {
     builder.format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))).build()
 }
 
+pub(crate) fn certificate() -> Object {
+    field("^-----BEGIN CERTIFICATE-----", limits::CERTIFICATE_BYTES_MAX)
+}
+
+pub(crate) fn private_key() -> Object {
+    let builder = text("^-----BEGIN [A-Z ]*PRIVATE KEY-----", limits::CERTIFICATE_BYTES_MAX);
+    builder.format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))).build()
+}
+
 pub(crate) fn accept() -> Object {
     or_null(text(HEADER_VALUE, limits::HEADER_VALUE_BYTES_MAX), Type::String)
 }

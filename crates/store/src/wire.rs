@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Sealer, StoreError};
 
+const CERTIFICATE: &str = "client_certificate";
+
 #[derive(Serialize, Deserialize)]
 struct StoredEndpoint {
     id: EndpointId,
@@ -31,6 +33,8 @@ struct StoredEndpoint {
     secret: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retired_secret: Option<StoredRetired>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client_certificate: Option<String>,
     active: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     disabled_reason: Option<DisabledReason>,
@@ -74,6 +78,8 @@ pub fn encode_endpoint(sealer: &Sealer, endpoint: &Endpoint) -> Result<Vec<u8>, 
         }
     };
     let secret = endpoint.secret.as_ref().map(|secret| seal("secret", secret)).transpose()?;
+    let certificate = endpoint.client_certificate.as_ref();
+    let client_certificate = certificate.map(|pem| seal(CERTIFICATE, pem)).transpose()?;
     let stored = StoredEndpoint {
         id: endpoint.id.clone(),
         tenant: endpoint.tenant.clone(),
@@ -86,6 +92,7 @@ pub fn encode_endpoint(sealer: &Sealer, endpoint: &Endpoint) -> Result<Vec<u8>, 
         auth,
         secret,
         retired_secret,
+        client_certificate,
         active: endpoint.active,
         disabled_reason: endpoint.disabled_reason,
         created_at: endpoint.created_at,
@@ -119,6 +126,8 @@ pub fn decode_endpoint(sealer: &Sealer, key: &str, bytes: &[u8]) -> Result<Endpo
         }
     };
     let secret = stored.secret.as_deref().map(|sealed| open("secret", sealed)).transpose()?;
+    let certificate = stored.client_certificate.as_deref();
+    let client_certificate = certificate.map(|sealed| open(CERTIFICATE, sealed)).transpose()?;
     Ok(Endpoint {
         url: stored.url.parse().map_err(|_| corrupt("its url is invalid".to_owned()))?,
         id: stored.id,
@@ -131,6 +140,7 @@ pub fn decode_endpoint(sealer: &Sealer, key: &str, bytes: &[u8]) -> Result<Endpo
         auth,
         secret,
         retired_secret,
+        client_certificate,
         active: stored.active,
         disabled_reason: stored.disabled_reason,
         created_at: stored.created_at,
@@ -154,7 +164,8 @@ mod tests {
         let sealer = Sealer::new(&Secret::new("1".repeat(64))).unwrap();
         let patch: EndpointPatch = serde_json::from_str(
             r#"{"url":"https://a.example/","secret":"hush-1","events":["a.*"],"name":"one",
-                "auth":{"type":"header","name":"X-API-Key","token":"hush-2"}}"#,
+                "auth":{"type":"header","name":"X-API-Key","token":"hush-2"},
+                "client_certificate":{"certificate":"hush-4","key":"hush-5"}}"#,
         )
         .unwrap();
         let now = Timestamp::from_unix_ms(1);
@@ -169,6 +180,7 @@ mod tests {
         assert_eq!(read.auth, endpoint.auth);
         assert_eq!(read.secret, endpoint.secret);
         assert_eq!(read.retired_secret, endpoint.retired_secret);
+        assert_eq!(read.client_certificate, endpoint.client_certificate);
         assert_eq!(read.settings, endpoint.settings);
         assert_eq!(read.url, endpoint.url);
 

@@ -146,7 +146,14 @@ impl Worker {
         let _under_way = self.metrics.attempt_begins();
         let at = self.clock.now();
         let made = self.sender.attempt(target, &delivery.event, (delivery.attempt, at)).await;
-        let Attempted { outcome, took, record } = made;
+        let Attempted { outcome, took, record } = match made {
+            Ok(made) => made,
+            Err(no_egress) => {
+                tracing::error!("{no_egress}: deliveries are put off");
+                self.metrics.deferred("egress");
+                return self.defer(&delivery, Delay::exactly(limits::EGRESS_WAIT)).await;
+            }
+        };
         let concurrency = usize::from(self.options.concurrency);
         turn.made(&outcome, Crowded(self.free_slots() < concurrency / 2));
         self.metrics.attempt_ended(&outcome, took);

@@ -11,6 +11,7 @@
 //! (the next step published and confirmed, then the attempt recorded), so a worker that dies at any
 //! point costs a repeated attempt at most. They do not know the API; both meet in queue and store.
 
+mod clients;
 mod deliver;
 mod endpoints;
 mod fan_out;
@@ -47,8 +48,9 @@ use hold::StoreHealth;
 use lanes::Lanes;
 use shares::Shares;
 
+pub use clients::{ClientError, Egress};
 pub use metrics::WorkerMetrics;
-pub use send::{ClientError, Sender};
+pub use send::Sender;
 
 /// How a worker works.
 #[derive(Debug, Clone)]

@@ -1,42 +1,38 @@
 //! Sending: one exchange with an endpoint, under one deadline, its answer read up to a cap.
 
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hookfleet_domain::{
     AddressPolicy, AttemptNumber, AttemptRecord, AttemptSummary, Clock, Endpoint, Event,
-    ForbiddenAddress, Outcome, Signature, Timestamp, Wish, limits, retry_after,
+    ForbiddenAddress, Outcome, Timestamp, Wish, limits, retry_after,
 };
 use reqwest::dns::Resolve;
 use reqwest::header::RETRY_AFTER;
-use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use tokio::time::timeout;
 
+use crate::clients::{ClientError, Clients, Egress};
 use crate::endpoints::Target;
-use crate::guard::{GuardedResolver, SystemResolver};
+use crate::guard::SystemResolver;
 use crate::request::{self, WireRequest};
 
 /// The answer's header with a wish.
 const WISH: &str = "webhook-delivery";
-const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
-const IDLE_CONNECTION_KEPT: Duration = Duration::from_mins(1);
+/// What a proxy may answer to a request that it was to pass on.
+const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
 /// Sends deliveries.
-#[derive(Debug)]
 pub struct Sender {
-    /// For Standard Webhooks, whose headers are written in lower case.
-    plain: Client,
-    /// For everybody else: `X-Webhook-Signature`. Header names are the same in any case, but not
-    /// every receiver knows.
-    title_case: Client,
+    clients: Clients,
     policy: AddressPolicy,
 }
 
-/// The HTTP client could not be built.
-#[derive(Debug, thiserror::Error)]
-#[error("the HTTP client could not be built")]
-pub struct ClientError(#[from] reqwest::Error);
+/// Nothing gets out: no endpoint's failure, but ours to mend.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the egress proxy (HOOKFLEET_EGRESS_PROXY) {0}")]
+pub struct NoEgress(String);
 
 /// One attempt, made and measured.
 #[derive(Debug)]
@@ -58,20 +54,17 @@ struct Exchange {
 }
 
 impl Sender {
-    /// A sender that reaches what the policy allows. The process must have installed a TLS provider
+    /// A sender by this way. The process must have installed a TLS provider
     /// (`rustls::crypto::CryptoProvider::install_default`).
-    pub fn new(policy: AddressPolicy) -> Result<Self, ClientError> {
-        Self::resolving(policy, Arc::new(SystemResolver))
+    pub fn new(egress: &Egress) -> Result<Self, ClientError> {
+        Self::resolving(egress, Arc::new(SystemResolver))
     }
 
     pub(crate) fn resolving(
-        policy: AddressPolicy,
+        egress: &Egress,
         resolver: Arc<dyn Resolve>,
     ) -> Result<Self, ClientError> {
-        let resolver = Arc::new(GuardedResolver { inner: resolver, policy: policy.clone() });
-        let plain = client(&resolver).build()?;
-        let title_case = client(&resolver).http1_title_case_headers().build()?;
-        Ok(Self { plain, title_case, policy })
+        Ok(Self { clients: Clients::new(egress, resolver)?, policy: egress.addresses.clone() })
     }
 
     /// Makes one attempt, and measures it.
@@ -80,9 +73,9 @@ impl Sender {
         target: &Target,
         event: &Event,
         (attempt, at): (AttemptNumber, Timestamp),
-    ) -> Attempted {
+    ) -> Result<Attempted, NoEgress> {
         let begun = tokio::time::Instant::now();
-        let Exchange { outcome, response_body } = self.send(target, event, at).await;
+        let Exchange { outcome, response_body } = self.send(target, event, at).await?;
         let took = begun.elapsed();
         let summary = AttemptSummary {
             attempt,
@@ -98,7 +91,7 @@ impl Sender {
             summary,
             response_body,
         };
-        Attempted { outcome, took, record }
+        Ok(Attempted { outcome, took, record })
     }
 
     /// Sends an event to an endpoint once, now, for somebody who waits for the result. Nothing
@@ -109,29 +102,70 @@ impl Sender {
         event: &Event,
         clock: &dyn Clock,
     ) -> AttemptRecord {
-        let target = Target::new(endpoint.clone());
-        self.attempt(&target, event, (AttemptNumber::FIRST, clock.now())).await.record
+        let (target, at) = (Target::new(endpoint.clone()), clock.now());
+        let attempt = AttemptNumber::FIRST;
+        match self.attempt(&target, event, (attempt, at)).await {
+            Ok(made) => made.record,
+            Err(no_egress) => AttemptRecord {
+                event_id: event.id.clone(),
+                event_type: event.event_type.clone(),
+                success: false,
+                summary: AttemptSummary {
+                    attempt,
+                    at,
+                    duration_ms: 0,
+                    http_status: None,
+                    error: Some(no_egress.to_string()),
+                },
+                response_body: None,
+            },
+        }
     }
 
-    async fn send(&self, target: &Target, event: &Event, now: Timestamp) -> Exchange {
+    /// Is the endpoint's client certificate one that can be sent with?
+    pub fn check_certificate(&self, endpoint: &Endpoint) -> Result<(), String> {
+        self.clients.of(endpoint).map(drop).map_err(|error| error.to_string())
+    }
+
+    async fn send(
+        &self,
+        target: &Target,
+        event: &Event,
+        now: Timestamp,
+    ) -> Result<Exchange, NoEgress> {
         let settings = &target.endpoint.settings;
         if let Err(error) = self.policy.check_url(&target.endpoint.url) {
-            return Outcome::Forbidden(error.to_string()).into();
+            return Ok(Outcome::Forbidden(error.to_string()).into());
         }
         let request = match request::build(target, event, now) {
             Ok(request) => request,
-            Err(error) => return Outcome::Forbidden(error.to_string()).into(),
+            Err(error) => return Ok(Outcome::Forbidden(error.to_string()).into()),
         };
-        let client = match settings.signature {
-            Signature::Standard | Signature::StandardV1a => &self.plain,
-            Signature::None | Signature::Hex { .. } | Signature::Sha256 { .. } => &self.title_case,
+        let client = match self.clients.of(&target.endpoint) {
+            Ok(client) => client,
+            Err(error) => {
+                let why = format!("the endpoint's client certificate {error}");
+                return Ok(Outcome::Forbidden(why).into());
+            }
         };
         let after = settings.timeout;
-        match timeout(after, exchange(client, request, now)).await {
+        Ok(match timeout(after, exchange(&client, request, now)).await {
+            Ok(Ok(exchange)) if self.is_refused(&target.endpoint, &exchange) => {
+                let why = "the egress proxy asks for other credentials (407)";
+                Outcome::Forbidden(why.to_owned()).into()
+            }
             Ok(Ok(exchange)) => exchange,
-            Ok(Err(error)) => outcome_of(&error, after).into(),
+            Ok(Err(error)) => self.outcome_of(&error, after)?.into(),
             Err(_) => Outcome::TimedOut { after }.into(),
-        }
+        })
+    }
+
+    /// Over plain http a proxy's refusal and an endpoint's answer look alike: it counts as an attempt,
+    /// so that no endpoint can have its deliveries go round for ever.
+    fn is_refused(&self, endpoint: &Endpoint, exchange: &Exchange) -> bool {
+        self.clients.proxied()
+            && !endpoint.url.is_https()
+            && exchange.outcome.http_status() == Some(PROXY_AUTHENTICATION_REQUIRED)
     }
 
     /// Is anybody there? Any HTTP answer counts.
@@ -143,31 +177,60 @@ impl Sender {
             headers: reqwest::header::HeaderMap::new(),
             body: bytes::Bytes::new(),
         };
-        let after = endpoint.settings.timeout.min(CONNECT_WAIT_MAX);
-        let outcome = match timeout(after, exchange(&self.plain, head, clock.now())).await {
+        let client = self.clients.of(endpoint).map_err(|error| error.to_string())?;
+        let after = endpoint.settings.timeout.min(limits::CONNECT_WAIT_MAX);
+        let outcome = match timeout(after, exchange(&client, head, clock.now())).await {
             Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => outcome_of(&error, after),
+            Ok(Err(error)) => self.outcome_of(&error, after).map_err(|error| error.to_string())?,
             Err(_) => Outcome::TimedOut { after },
         };
         Err(outcome.error().unwrap_or_default())
     }
+
+    /// Whose doing was it? The text never holds the URL: it may carry a token.
+    fn outcome_of(&self, error: &reqwest::Error, after: Duration) -> Result<Outcome, NoEgress> {
+        let mut source = std::error::Error::source(error);
+        let mut deepest = None;
+        while let Some(cause) = source {
+            if let Some(forbidden) = cause.downcast_ref::<ForbiddenAddress>() {
+                return Ok(Outcome::Forbidden(forbidden.to_string()));
+            }
+            if self.clients.proxied() && error.is_connect() {
+                fault_of_proxy(cause)?;
+            }
+            deepest = Some(cause.to_string());
+            source = cause.source();
+        }
+        if error.is_timeout() {
+            return Ok(Outcome::TimedOut { after });
+        }
+        let stage = if error.is_connect() { "no connection" } else { "the exchange broke" };
+        Ok(Outcome::Unreachable(match deepest {
+            Some(cause) => format!("{stage}: {cause}"),
+            None => stage.to_owned(),
+        }))
+    }
+}
+
+/// Behind a proxy it alone is connected to: nobody else can refuse a connection, and only it asks for
+/// credentials before there is one.
+fn fault_of_proxy(cause: &(dyn std::error::Error + 'static)) -> Result<(), NoEgress> {
+    let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    let away = [ErrorKind::ConnectionRefused, ErrorKind::HostUnreachable];
+    if kind.is_some_and(|kind| away.contains(&kind)) {
+        return Err(NoEgress(format!("cannot be reached: {cause}")));
+    }
+    // hyper-util keeps the type of this error to itself; a test tells when its text changes.
+    if cause.to_string().ends_with("proxy authorization required") {
+        return Err(NoEgress("asks for other credentials (407)".to_owned()));
+    }
+    Ok(())
 }
 
 impl From<Outcome> for Exchange {
     fn from(outcome: Outcome) -> Self {
         Self { outcome, response_body: None }
     }
-}
-
-fn client(resolver: &Arc<GuardedResolver>) -> reqwest::ClientBuilder {
-    Client::builder()
-        .user_agent(concat!("Hookfleet/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(Arc::clone(resolver))
-        .no_proxy()
-        .redirect(Policy::none())
-        .connect_timeout(CONNECT_WAIT_MAX)
-        .pool_idle_timeout(IDLE_CONNECTION_KEPT)
-        .tcp_nodelay(true)
 }
 
 async fn exchange(
@@ -201,25 +264,4 @@ async fn read(mut response: Response) -> reqwest::Result<Option<String>> {
     let text = String::from_utf8_lossy(&kept);
     let text = limits::cut(&text, limits::RESPONSE_KEPT_BYTES_MAX);
     Ok((!text.is_empty()).then(|| text.to_owned()))
-}
-
-/// Whose doing was it? The text never holds the URL: it may carry a token.
-fn outcome_of(error: &reqwest::Error, after: Duration) -> Outcome {
-    let mut source = std::error::Error::source(error);
-    let mut deepest = None;
-    while let Some(cause) = source {
-        if let Some(forbidden) = cause.downcast_ref::<ForbiddenAddress>() {
-            return Outcome::Forbidden(forbidden.to_string());
-        }
-        deepest = Some(cause.to_string());
-        source = cause.source();
-    }
-    if error.is_timeout() {
-        return Outcome::TimedOut { after };
-    }
-    let stage = if error.is_connect() { "no connection" } else { "the exchange broke" };
-    Outcome::Unreachable(match deepest {
-        Some(cause) => format!("{stage}: {cause}"),
-        None => stage.to_owned(),
-    })
 }

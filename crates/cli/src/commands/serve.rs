@@ -140,6 +140,10 @@ impl Prober for SendingProber {
         self.sender.probe(endpoint, self.clock.as_ref()).await
     }
 
+    fn check_certificate(&self, endpoint: &Endpoint) -> Result<(), String> {
+        self.sender.check_certificate(endpoint)
+    }
+
     async fn test(&self, endpoint: &Endpoint, event: &Event) -> AttemptRecord {
         self.sender.test(endpoint, event, self.clock.as_ref()).await
     }

@@ -67,6 +67,10 @@ pub(super) fn check(endpoint: &Endpoint, policy: &EndpointPolicy) -> Result<(), 
         if !policy.allow_http {
             return Err(InvalidEndpoint::HttpNotAllowed);
         }
+        if endpoint.client_certificate.is_some() {
+            let why = "it is presented over https alone".to_owned();
+            return Err(InvalidEndpoint::Conflict { field: "client_certificate", why });
+        }
     }
     if endpoint.name.as_ref().is_some_and(|name| name.chars().count() > limits::NAME_CHARS_MAX) {
         let why = format!("expected at most {} characters", limits::NAME_CHARS_MAX);

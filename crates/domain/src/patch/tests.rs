@@ -99,9 +99,32 @@ fn a_change_keeps_the_rest() {
 }
 
 #[test]
+fn a_client_certificate_comes_and_goes() {
+    let fields =
+        r#"{"url":"https://a.example","client_certificate":{"certificate":"c","key":"k"}}"#;
+    let endpoint = create(fields).unwrap();
+    assert_eq!(endpoint.client_certificate, Some(Secret::new("c\nk")));
+    let change = |json: &str| {
+        let patch: EndpointPatch = serde_json::from_str(json).unwrap();
+        patch.apply(endpoint.clone(), now(), &policy()).map_err(|error| error.to_string())
+    };
+    assert!(change(r#"{"name":"x"}"#).unwrap().client_certificate.is_some());
+    assert_eq!(change(r#"{"client_certificate":null}"#).unwrap().client_certificate, None);
+    assert!(change(r#"{"url":"http://a.example"}"#).unwrap_err().contains("https alone"));
+    let long = "x".repeat(limits::CERTIFICATE_BYTES_MAX + 1);
+    for (certificate, key) in [("", "k"), ("c", ""), (long.as_str(), "k"), ("c", long.as_str())] {
+        let pem = serde_json::json!({ "certificate": certificate, "key": key });
+        let patch = serde_json::json!({ "client_certificate": pem }).to_string();
+        assert!(change(&patch).unwrap_err().contains("1 to 16384 bytes"));
+    }
+    refused(r#"{"url":"https://a.example","client_certificate":{"certificate":"c"}}"#, "key");
+}
+
+#[test]
 fn no_secret_in_debug() {
     let patch: EndpointPatch = serde_json::from_str(
-        r#"{"url":"https://a.example","secret":"hush","auth":{"type":"query","token":"hush"}}"#,
+        r#"{"url":"https://a.example","secret":"hush","auth":{"type":"query","token":"hush"},
+            "client_certificate":{"certificate":"c","key":"hush"}}"#,
     )
     .unwrap();
     assert!(!format!("{patch:?}").contains("hush"));

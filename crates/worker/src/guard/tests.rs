@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::clients::Egress;
 use crate::endpoints::Target;
 use crate::request::tests::{endpoint, event, now};
 use crate::send::Sender;
@@ -224,7 +225,11 @@ async fn send(sender: &Sender, url: &str) -> Outcome {
     let mut endpoint = endpoint(r#"{"url":"https://a.example/","timeout":"5s"}"#);
     endpoint.url = url.parse::<EndpointUrl>().unwrap();
     let target = Target::new(endpoint);
-    sender.attempt(&target, &event("{}"), (AttemptNumber::FIRST, now())).await.outcome
+    sender.attempt(&target, &event("{}"), (AttemptNumber::FIRST, now())).await.unwrap().outcome
+}
+
+fn reaching(addresses: AddressPolicy) -> Egress {
+    Egress { addresses, ..Egress::default() }
 }
 
 fn strict() -> EndpointPolicy {
@@ -245,7 +250,7 @@ fn what_is_no_endpoint_cannot_even_be_read() {
 async fn a_target_that_shows_is_refused_twice() {
     install_tls();
     let listener = Listener::answering(OK.to_owned()).await;
-    let sender = Sender::new(AddressPolicy::default()).unwrap();
+    let sender = Sender::new(&Egress::default()).unwrap();
     for url in LITERALS {
         let url = url.replace("PORT", &listener.port.to_string());
         for why in [register(&url, &strict()), change(&url, &strict())] {
@@ -259,7 +264,8 @@ async fn a_target_that_shows_is_refused_twice() {
 
     let open = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
     let policy = EndpointPolicy { addresses: open.clone(), ..strict() };
-    let (url, sender) = (format!("http://0x7f.1:{}/", listener.port), Sender::new(open).unwrap());
+    let (url, sender) =
+        (format!("http://0x7f.1:{}/", listener.port), Sender::new(&reaching(open)).unwrap());
     assert_eq!(register(&url, &policy), Ok(()));
     assert_eq!(send(&sender, &url).await.http_status(), Some(200), "the operator allowed it");
     assert_eq!(listener.callers(), 1);
@@ -273,7 +279,7 @@ async fn a_name_is_refused_for_where_it_leads() {
         let url = format!("http://{name}:{}/", listener.port);
         assert_eq!(register(&url, &strict()), Ok(()), "a name shows nothing");
         let resolver = Scripted::answering(name, &[answer]);
-        let sender = Sender::resolving(AddressPolicy::default(), resolver).unwrap();
+        let sender = Sender::resolving(&Egress::default(), resolver).unwrap();
         let outcome = send(&sender, &url).await;
         assert!(matches!(outcome, Outcome::Forbidden(_)), "{name}: {outcome:?}");
     }
@@ -290,7 +296,7 @@ async fn an_answer_that_changes_gains_nothing() {
 
     // It answers what may be reached when it is first asked, and ever after what may not.
     let resolver = Scripted::answering("rebinds.example", &[&["127.0.0.2"], &["127.0.0.1"]]);
-    let sender = Sender::resolving(allowed(), resolver).unwrap();
+    let sender = Sender::resolving(&reaching(allowed()), resolver).unwrap();
     let first = send(&sender, &url).await;
     assert!(matches!(first, Outcome::Unreachable(_)), "nobody listens at 127.0.0.2: {first:?}");
     let second = send(&sender, &url).await;
@@ -300,7 +306,7 @@ async fn an_answer_that_changes_gains_nothing() {
     // And one that changes for the better is heard.
     let resolver = Scripted::answering("rebinds.example", &[&["10.0.0.1"], &["127.0.0.1"]]);
     let policy = AddressPolicy::new(vec!["127.0.0.1/32".parse().unwrap()]);
-    let sender = Sender::resolving(policy, resolver).unwrap();
+    let sender = Sender::resolving(&reaching(policy), resolver).unwrap();
     assert!(matches!(send(&sender, &url).await, Outcome::Forbidden(_)));
     assert_eq!(send(&sender, &url).await.http_status(), Some(200));
 }
@@ -310,7 +316,7 @@ async fn no_redirect_is_followed() {
     install_tls();
     let inside = Listener::answering(OK.to_owned()).await;
     let policy = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
-    let sender = Sender::new(policy).unwrap();
+    let sender = Sender::new(&reaching(policy)).unwrap();
     for status in [301, 302, 303, 307, 308] {
         let location = format!("http://127.0.0.1:{}/", inside.port);
         let answer = format!(
