@@ -57,6 +57,8 @@ async fn bad_input_is_refused_and_changes_nothing(fleet: Fleet) {
     for refusal in REFUSED {
         check_refusal(&fleet, refusal).await;
     }
+    let deep = format!(r#"{{"type":"a.b","data":{}{}}}"#, "[".repeat(500), "]".repeat(500));
+    check_refusal(&fleet, (EVENTS, &deep, 422, "500 levels deep")).await;
     let large = format!(r#"{{"type":"a.b","data":"{}"}}"#, "x".repeat(2 * 1024 * 1024));
     check_refusal(&fleet, (EVENTS, &large, 413, "")).await;
     let (_, list) = fleet.client.get(ENDPOINTS).await;

@@ -4,6 +4,7 @@ use e2e::client::{items, text};
 use e2e::fleet::Fleet;
 use e2e::receiver::Receiver;
 use e2e::{SOON, eventually};
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -111,6 +112,49 @@ async fn a_token_that_asks_for_too_much_is_told_to_wait() {
     for _ in 0..5 {
         assert_eq!(fleet.client.get(TOKENS).await.0, 200, "the operator is not slowed down");
     }
+}
+
+/// One answer to a token: status, what it says, and whether its headers are those of all answers.
+async fn shown(http: &reqwest::Client, url: &str, authorization: &str) -> (u16, String) {
+    let request = http.get(format!("{url}/v1/tenants/acme/endpoints"));
+    let answer = request.header("authorization", authorization).send().await.unwrap();
+    for (name, value) in [
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        assert_eq!(answer.headers()[name], value);
+    }
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn wrong_tokens_tell_nothing_and_are_limited() {
+    let fleet = Fleet::embedded(crate::BINARY).await;
+    let [(good, _), (revoked, id)] =
+        [token(&fleet, &json!({})).await, token(&fleet, &json!({})).await];
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let shown = async |token: &str| shown(&http, &fleet.client.url, token).await;
+    assert_eq!(shown(&format!("Bearer {good}")).await.0, 200);
+    assert_eq!(fleet.client.delete(&format!("{TOKENS}/{id}")).await.0, 204);
+
+    let unknown = shown("Bearer tok_unknown").await;
+    assert_eq!(unknown.0, 401);
+    for other in [&format!("Bearer {revoked}"), &good, "Basic YTpi", "Bearer ", "", "Bearer é"] {
+        assert_eq!(shown(other).await, unknown, "{other}");
+    }
+    let address = "/v1/tenants/acme/endpoints?token=";
+    let by_query = http.get(format!("{}{address}{good}", fleet.client.url)).send().await.unwrap();
+    assert_eq!(by_query.status(), 401, "a token in a URL is none");
+
+    let guesses =
+        (0..300).map(|n| http.get(format!("{}{address}", fleet.client.url)).bearer_auth(n));
+    join_all(guesses.map(reqwest::RequestBuilder::send)).await;
+    assert_eq!(shown("Bearer another-guess").await.0, 429);
+    let (status, _) = shown(&format!("Bearer {good}")).await;
+    assert_eq!(status, 200, "who was here before is not refused for others");
+    assert_eq!(fleet.client.get(TOKENS).await.0, 200);
 }
 
 async fn tokens_on_the_command_line(fleet: Fleet) {

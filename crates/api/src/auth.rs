@@ -5,6 +5,7 @@
 //! [`Caller::tenant`].
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::Api;
 use crate::problem::Problem;
+use crate::serve::Peer;
 use crate::usage::Usage;
 
 /// Whoever showed a token that is known.
@@ -81,9 +83,11 @@ fn forbidden(detail: &str) -> Problem {
 /// it is.
 pub async fn authenticate(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let mut request = request;
+    let peer = request.extensions().get::<Peer>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
     let header = request.headers().get(header::AUTHORIZATION);
     let header = header.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let (caller, usage) = match caller(&api, &header).await {
+    let (caller, usage) = match caller(&api, &header, peer).await {
         Ok(Some(found)) => found,
         Ok(None) => {
             let detail = "expected the header `Authorization: Bearer TOKEN` with a valid token";
@@ -107,15 +111,26 @@ pub async fn authenticate(State(api): State<Arc<Api>>, request: Request, next: N
 }
 
 /// Whose token it is, and what is asked for with it; the operator's own has no limits.
-async fn caller(api: &Api, header: &str) -> Result<Option<(Caller, Option<Arc<Usage>>)>, Problem> {
+async fn caller(
+    api: &Api,
+    header: &str,
+    peer: IpAddr,
+) -> Result<Option<(Caller, Option<Arc<Usage>>)>, Problem> {
     let Some(token) = bearer(header) else {
         return Ok(None);
     };
     if same(api.admin_token.expose(), token) {
         return Ok(Some((Caller::Admin, None)));
     }
-    let Shown { token, usage, .. } = api.tokens.find(api, &digest(token)).await?;
-    Ok(token.map(|token| (Caller::Token(token), Some(usage))))
+    let digest = digest(token);
+    if !api.tokens.knows(&digest) {
+        api.guesses.check(peer)?;
+    }
+    let found = api.tokens.find(api, &digest).await?;
+    if found.is_none() {
+        api.guesses.wrong(peer);
+    }
+    Ok(found.map(|Shown { token, usage, .. }| (Caller::Token(token), Some(usage))))
 }
 
 fn bearer(header: &str) -> Option<&str> {
@@ -137,7 +152,7 @@ fn same(expected: &str, given: &str) -> bool {
 
 /// A token that was revoked is known for so long yet.
 const TIME_TO_LIVE: Duration = Duration::from_secs(1);
-/// Tokens that are kept, known or not; past that, all are forgotten.
+/// Tokens that are kept; past that, all are forgotten.
 const TOKENS_MAX: usize = 10_000;
 /// How often it is written down that a token is used.
 const USE_TOLD_EVERY: Duration = Duration::from_mins(1);
@@ -148,27 +163,33 @@ pub struct TokenCache(Mutex<HashMap<String, Shown>>);
 
 #[derive(Clone)]
 struct Shown {
-    token: Option<Arc<ApiToken>>,
+    token: Arc<ApiToken>,
     looked_up: Instant,
     use_told: Option<Instant>,
     usage: Arc<Usage>,
 }
 
 impl TokenCache {
-    async fn find(&self, api: &Api, digest: &str) -> Result<Shown, Problem> {
+    /// Was it right when it was last shown? Only right ones are kept: nobody's guesses push them out.
+    fn knows(&self, digest: &str) -> bool {
+        self.lock().contains_key(digest)
+    }
+
+    async fn find(&self, api: &Api, digest: &str) -> Result<Option<Shown>, Problem> {
         let before = self.lock().get(digest).cloned();
         if let Some(shown) = &before
             && shown.looked_up.elapsed() < TIME_TO_LIVE
         {
-            return Ok(shown.clone());
+            return Ok(Some(shown.clone()));
         }
-        let token = api.store.token(digest).await?.map(Arc::new);
+        let Some(token) = api.store.token(digest).await?.map(Arc::new) else {
+            self.lock().remove(digest);
+            return Ok(None);
+        };
         let (mut use_told, usage) =
             before.map(|shown| (shown.use_told, shown.usage)).unwrap_or_default();
-        if let Some(token) = &token
-            && use_told.is_none_or(|told| told.elapsed() > USE_TOLD_EVERY)
-        {
-            api.store.token_used(token, api.clock.now()).await?;
+        if use_told.is_none_or(|told| told.elapsed() > USE_TOLD_EVERY) {
+            api.store.token_used(&token, api.clock.now()).await?;
             use_told = Some(Instant::now());
         }
         let shown = Shown { token, looked_up: Instant::now(), use_told, usage };
@@ -177,7 +198,7 @@ impl TokenCache {
             tokens.clear();
         }
         tokens.insert(digest.to_owned(), shown.clone());
-        Ok(shown)
+        Ok(Some(shown))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Shown>> {

@@ -1,7 +1,5 @@
 //! What handlers take from a request, refused as problems.
 
-use std::time::Duration;
-
 use axum::Json as Answer;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -17,9 +15,6 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::problem::Problem;
 
-/// What a request's body may take to arrive: the largest batch over 2 Mbit/s takes this long.
-const BODY_WAIT_MAX: Duration = Duration::from_secs(70);
-
 /// A body as it is.
 pub struct Body(pub Bytes);
 
@@ -27,9 +22,9 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = timeout(BODY_WAIT_MAX, Bytes::from_request(request, state)).await;
+        let bytes = timeout(limits::BODY_WAIT_MAX, Bytes::from_request(request, state)).await;
         let late = |_| {
-            let detail = format!("the body did not arrive within {BODY_WAIT_MAX:?}");
+            let detail = format!("the body did not arrive within {:?}", limits::BODY_WAIT_MAX);
             Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
         };
         Ok(Self(bytes.map_err(late)??))

@@ -13,6 +13,7 @@ mod endpoints;
 mod entity_tag;
 mod events;
 mod extract;
+mod guesses;
 mod health;
 mod jobs;
 mod metrics;
@@ -21,6 +22,8 @@ mod openapi;
 mod problem;
 mod random;
 mod resend;
+mod serve;
+mod shield;
 mod tokens;
 mod usage;
 mod wait;
@@ -34,8 +37,6 @@ use hookfleet_domain::{AttemptRecord, Clock, Endpoint, EndpointPolicy, Event, Se
 use hookfleet_producer::Producer;
 use hookfleet_queue::Queue;
 use hookfleet_store::Store;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
@@ -44,9 +45,10 @@ use utoipa_axum::routes;
 use problem::Problem;
 
 pub use auth::TokenCache;
-
+pub use guesses::Guesses;
 pub use health::{QueueAndStore, Ready, health_router, ops_router};
 pub use metrics::ApiMetrics;
+pub use serve::serve;
 pub use usage::TokenLimits;
 
 /// What the API is made of.
@@ -65,6 +67,8 @@ pub struct Api {
     pub admin_token: Secret,
     /// Tenants' tokens that were shown lately.
     pub tokens: TokenCache,
+    /// Tokens that nobody knows.
+    pub guesses: Guesses,
     /// What each of them may ask for.
     pub token_limits: TokenLimits,
     /// What the operator allows of endpoints.
@@ -148,12 +152,4 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
         .merge(openapi::router())
         .merge(health_router(Arc::new(ready)))
-}
-
-/// Serves until `stop`, then answers what is under way.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = server.await {
-        tracing::error!(%error, "the HTTP server ended");
-    }
 }

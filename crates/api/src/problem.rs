@@ -5,7 +5,7 @@ use std::fmt::Display;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use hookfleet_domain::{InvalidEndpoint, limits};
+use hookfleet_domain::{InvalidData, InvalidEndpoint, limits};
 use hookfleet_producer::PublishError;
 use hookfleet_queue::QueueError;
 use hookfleet_store::StoreError;
@@ -169,7 +169,10 @@ impl From<QueueError> for Problem {
 impl From<PublishError> for Problem {
     fn from(error: PublishError) -> Self {
         match &error {
-            PublishError::Invalid(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error),
+            PublishError::Invalid(InvalidData::TooLarge(_)) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+            }
+            PublishError::Invalid(InvalidData::TooDeep(_)) => Self::unprocessable(error),
             PublishError::Busy(_) | PublishError::Unavailable(_) => Self::unavailable(error),
             PublishError::Refused(_) => {
                 tracing::error!(%error, "an event could not be published");

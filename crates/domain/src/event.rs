@@ -51,18 +51,29 @@ pub struct Draft {
     pub data: Arc<RawValue>,
 }
 
-/// An event whose data is larger than [`limits::EVENT_BYTES_MAX`].
+/// An event whose data nobody should be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("data has {bytes} bytes: expected at most {max}", max = limits::EVENT_BYTES_MAX)]
-pub struct InvalidData {
-    bytes: usize,
+pub enum InvalidData {
+    /// Larger than [`limits::EVENT_BYTES_MAX`].
+    #[error("data has {0} bytes: expected at most {max}", max = limits::EVENT_BYTES_MAX)]
+    TooLarge(usize),
+    /// Arrays and objects in each other, more than [`limits::JSON_DEPTH_MAX`]: parsers of receivers
+    /// break on that.
+    #[error("data is {0} levels deep: expected at most {max}", max = limits::JSON_DEPTH_MAX)]
+    TooDeep(usize),
 }
 
 impl Draft {
-    /// Checks the size of `data`.
+    /// Checks the size and the depth of `data`.
     pub fn check(&self) -> Result<(), InvalidData> {
-        let bytes = self.data.get().len();
-        if bytes > limits::EVENT_BYTES_MAX { Err(InvalidData { bytes }) } else { Ok(()) }
+        let json = self.data.get();
+        if json.len() > limits::EVENT_BYTES_MAX {
+            return Err(InvalidData::TooLarge(json.len()));
+        }
+        match depth(json) {
+            depth if depth > limits::JSON_DEPTH_MAX => Err(InvalidData::TooDeep(depth)),
+            _ => Ok(()),
+        }
     }
 
     /// The event that this becomes.
@@ -77,6 +88,35 @@ impl Draft {
             idempotency_key: self.idempotency_key,
             trace: self.trace,
             data: self.data,
+        }
+    }
+}
+
+/// How many arrays and objects of a JSON text lie in each other, at most.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = json.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => skip_text(&mut bytes),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Up to the quotation mark that ends a JSON string.
+fn skip_text(bytes: &mut std::str::Bytes<'_>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()),
+            b'"' => return,
+            _ => {}
         }
     }
 }
@@ -144,6 +184,35 @@ mod tests {
     #[track_caller]
     fn check(text: &str, valid: bool) {
         assert_eq!(text.parse::<TraceParent>().is_ok(), valid, "{text:?}");
+    }
+
+    #[test]
+    fn depths() {
+        for (json, expected) in [
+            ("1", 0),
+            ("[]", 1),
+            (r#"[{"a":[1,[2]]},[]]"#, 4),
+            (r#""[[[""#, 0),
+            (r#"["\"[[", "\\", {}]"#, 2),
+        ] {
+            assert_eq!(depth(json), expected, "{json}");
+        }
+        let nested = |levels| "[".repeat(levels) + &"]".repeat(levels);
+        let draft = |json: String| Draft {
+            tenant: "acme".parse().unwrap(),
+            event_type: "a.b".parse().unwrap(),
+            project: None,
+            timestamp: None,
+            idempotency_key: None,
+            trace: None,
+            data: Arc::from(RawValue::from_string(json).unwrap()),
+        };
+        assert_eq!(draft(nested(limits::JSON_DEPTH_MAX)).check(), Ok(()));
+        let levels = limits::JSON_DEPTH_MAX + 1;
+        assert_eq!(draft(nested(levels)).check(), Err(InvalidData::TooDeep(levels)));
+        let large = format!("\"{}\"", "x".repeat(limits::EVENT_BYTES_MAX));
+        let bytes = limits::EVENT_BYTES_MAX + 2;
+        assert_eq!(draft(large).check(), Err(InvalidData::TooLarge(bytes)));
     }
 
     #[test]

@@ -8,6 +8,25 @@ pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 pub const BATCH_EVENTS_MAX: usize = 10_000;
 /// Largest batch request, in bytes.
 pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Connections of one process that are served at once; further ones wait to be accepted.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// What a request's head may take to arrive, and how long a connection may be idle: longer than the
+/// 60 s for which balancers keep one.
+pub const HEAD_WAIT_MAX: Duration = Duration::from_secs(75);
+/// A request's head: its URL, all of it in bytes, and the number of its headers, which is hyper's own.
+pub const REQUEST_URL_BYTES_MAX: usize = 8 * 1024;
+/// See [`REQUEST_URL_BYTES_MAX`].
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// See [`REQUEST_URL_BYTES_MAX`].
+pub const REQUEST_HEADERS_MAX: usize = 100;
+/// What a request's body may take to arrive: the largest batch over 2 Mbit/s takes this long.
+pub const BODY_WAIT_MAX: Duration = Duration::from_secs(70);
+/// How long a caller may take none of an answer.
+pub const ANSWER_STALL_MAX: Duration = Duration::from_secs(30);
+/// How deep the JSON of an event may be: what most parsers take, receivers' and our own.
+pub const JSON_DEPTH_MAX: usize = 128;
+/// Wrong tokens from one address.
+pub const WRONG_TOKENS_PER_MINUTE_MAX: u32 = 100;
 /// How long a publisher may wait for the first attempts.
 pub const OUTCOME_WAIT_MAX: Duration = Duration::from_secs(50);
 /// Endpoints of one tenant: a worker holds all of them in memory while it serves the tenant.

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hookfleet_api::{Api, ApiMetrics, Prober, QueueAndStore, TokenCache};
+use hookfleet_api::{Api, ApiMetrics, Guesses, Prober, QueueAndStore, TokenCache};
 use hookfleet_domain::{AttemptRecord, Clock, Endpoint, Event, Secret};
 use hookfleet_worker::Sender;
 use prometheus::Registry;
@@ -122,6 +122,7 @@ fn api_of(
         clock: Arc::clone(&parts.clock),
         admin_token,
         tokens: TokenCache::default(),
+        guesses: Guesses::default(),
         token_limits: config.token_limits,
         policy: config.endpoints.clone(),
         metrics: ApiMetrics::register(registry).map_err(Failure::failed)?,

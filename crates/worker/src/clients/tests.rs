@@ -239,7 +239,7 @@ async fn no_answer_is_unpacked_and_none_is_endless() {
     assert_eq!(kept.len(), limits::RESPONSE_KEPT_BYTES_MAX);
 
     for (count, status) in [(limits::RESPONSE_HEADERS_MAX, Some(200)), (101, None)] {
-        let headers: String = (1..count).map(|n| format!("x-{n}: y\r\n")).collect();
+        let headers = (1..count).map(|n| format!("x-{n}: y\r\n")).collect::<Vec<_>>().concat();
         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{headers}\r\n");
         let (url, _asked, _server) = answering(answer.into_bytes()).await;
         let outcome = outcome(&egress(), &endpoint_at(&url)).await;
