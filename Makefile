@@ -3,7 +3,7 @@
 SERVICES := deploy/services.sh
 NEXTEST := $(shell cargo nextest --version 2>/dev/null)
 
-.PHONY: help run run-fleet test bench fuzz lint fmt services
+.PHONY: help run run-fleet test bench fuzz fuzz-parsers lint fmt services
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -18,7 +18,7 @@ run-fleet: ## an API, two workers and a receiver over private RabbitMQ and Redis
 	$(SERVICES) run -- deploy/run-fleet.sh
 
 test: ## every test, over private RabbitMQ and Redis
-	cargo build --workspace --all-targets
+	cargo build --locked --workspace --all-targets
 	tests/receivers/install.sh
 ifdef NEXTEST
 	$(SERVICES) run -- cargo nextest run --workspace
@@ -37,13 +37,15 @@ fuzz: ## calls by the OpenAPI document, good and bad; BACKEND=embedded or fleet,
 	cargo build --release
 	deploy/with-server.sh $(BACKEND) fuzz $(ARGS)
 
-lint: ## format, clippy, documentation, licences
+MINUTES ?= 10
+fuzz-parsers: ## random bytes for everything that reads some from outside; MINUTES=…
+	deploy/fuzz-parsers.sh $(MINUTES)
+
+lint: ## format, clippy, documentation; dependencies' licences, sources and advisories
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
-	@if cargo deny --version >/dev/null 2>&1; \
-	then cargo deny check bans licenses sources; \
-	else echo "lint: cargo-deny is not installed, licences and sources were not checked"; fi
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+	deploy/deny.sh
 
 fmt: ## format
 	cargo fmt --all

@@ -133,7 +133,7 @@ async fn caller(
     Ok(found.map(|Shown { token, usage, .. }| (Caller::Token(token), Some(usage))))
 }
 
-fn bearer(header: &str) -> Option<&str> {
+pub(crate) fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)

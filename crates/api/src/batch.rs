@@ -76,7 +76,7 @@ pub async fn publish(
     }
     let media_type = media_type(&headers);
     let is_array = body.trim_ascii_start().starts_with(b"[") && media_type != NDJSON;
-    let lines = if is_array { items(&body)? } else { lines(&body) };
+    let lines = read(&body, is_array)?;
     if media_type == JSON && !is_array && !are_values(&lines) {
         return Err(Problem::bad_request(format!("expected a JSON array, or `{NDJSON}`")));
     }
@@ -113,6 +113,11 @@ pub async fn publish(
         lines.push('\n');
     }
     Ok(([(header::CONTENT_TYPE, NDJSON)], lines).into_response())
+}
+
+/// What stands for an event each, of an array or of lines.
+pub(crate) fn read(body: &[u8], is_array: bool) -> Result<Vec<&[u8]>, Problem> {
+    if is_array { items(body) } else { Ok(lines(body)) }
 }
 
 /// The texts of an array's items.

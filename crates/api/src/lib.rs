@@ -19,6 +19,8 @@ mod jobs;
 mod metrics;
 mod once;
 mod openapi;
+#[cfg(test)]
+mod outside;
 mod problem;
 mod random;
 mod resend;

@@ -110,7 +110,7 @@ fn a_later_version_is_not_read_by_halves() {
 
 proptest! {
     #[test]
-    fn no_bytes_can_panic(bytes: Vec<u8>) {
+    fn outside_bytes(bytes: Vec<u8>) {
         drop(decode_event(bytes.clone(), no_envelope()));
         drop(decode_delivery(bytes.clone()));
         drop(decode_dead_letter(&bytes));

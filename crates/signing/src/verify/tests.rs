@@ -184,7 +184,7 @@ proptest! {
     }
 
     #[test]
-    fn no_header_panics_or_passes(
+    fn outside_headers(
         id in header(), timestamp in header(), signature in header(), now_unix_s in 0..i64::MAX,
     ) {
         let (key, body) = (key("k"), b"{}");

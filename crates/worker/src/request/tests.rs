@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use hookfleet_domain::{Endpoint, EndpointPatch, EndpointPolicy, Secret};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::signer::Signer;
 
@@ -119,4 +121,19 @@ fn nothing_is_sent_unsigned_for_want_of_a_key() {
     let error = build(&target, &event("{}"), now()).unwrap_err();
     assert!(error.to_string().contains("secret is unusable"));
     assert!(!error.to_string().contains("not standard"));
+}
+
+proptest! {
+    /// Whatever the data is, receivers find the event's type, once, and every other member.
+    #[test]
+    fn outside_flat_bodies(names in prop::collection::vec("event|[a-z\\\\\"é]{0,3}", 0..5), value in ".{0,9}") {
+        let fields = names.iter().map(|name| (name.clone(), serde_json::json!(value)));
+        let data = serde_json::Value::Object(fields.collect());
+        let body = String::from_utf8(flat("post.published", &data.to_string())).unwrap();
+        let read: std::collections::BTreeMap<String, String> = serde_json::from_str(&body).unwrap();
+        assert_eq!(read["event"], "post.published");
+        assert_eq!(body.matches(r#""event":"#).count(), 1);
+        let others = data.as_object().unwrap().keys().filter(|name| *name != "event");
+        assert_eq!(read.len(), others.count() + 1);
+    }
 }
