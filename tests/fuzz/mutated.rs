@@ -93,7 +93,9 @@ pub fn json(samples: &[&str]) -> impl Strategy<Value = Vec<u8>> + use<> {
     let samples: Vec<Vec<u8>> = samples.iter().map(|sample| sample.as_bytes().to_vec()).collect();
     let edits = prop::collection::vec(edit(), 0..4);
     let mutated = (prop::sample::select(samples), edits).prop_map(|(mut bytes, edits)| {
-        edits.iter().for_each(|edit| edit.apply(&mut bytes));
+        for edit in &edits {
+            edit.apply(&mut bytes);
+        }
         bytes
     });
     prop_oneof![9 => mutated, 1 => any::<Vec<u8>>()]

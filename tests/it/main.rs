@@ -25,6 +25,7 @@ mod cli;
 mod crash;
 mod dead_letters;
 mod delivery_limit;
+mod egress;
 mod embedded;
 mod fan_out;
 mod isolation;

@@ -1,6 +1,7 @@
 //! Secrets: rotated with a grace, tried out, seen once and nowhere else.
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -172,6 +173,8 @@ async fn they_lie_nowhere_in_sqlite() {
     let (needles, mut heaps) = lived_through(&fleet).await;
     let files = std::fs::read_dir(fleet.data_folder().unwrap()).unwrap();
     for file in files.map(|file| file.unwrap().path()) {
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is for its owner alone", file.display());
         heaps.push((file.display().to_string(), std::fs::read(&file).unwrap()));
     }
     assert!(heaps.iter().any(|(name, bytes)| name.ends_with("hookfleet.db") && !bytes.is_empty()));

@@ -25,6 +25,8 @@ pub const BODY_WAIT_MAX: Duration = Duration::from_secs(70);
 pub const ANSWER_STALL_MAX: Duration = Duration::from_secs(30);
 /// How deep the JSON of an event may be: what most parsers take, receivers' and our own.
 pub const JSON_DEPTH_MAX: usize = 128;
+/// An admin token that is shorter is warned of: it may be guessed.
+pub const ADMIN_TOKEN_BYTES_MIN: usize = 16;
 /// Wrong tokens from one address.
 pub const WRONG_TOKENS_PER_MINUTE_MAX: u32 = 100;
 /// How long a publisher may wait for the first attempts.

@@ -75,23 +75,8 @@ impl Sender {
         (attempt, at): (AttemptNumber, Timestamp),
     ) -> Result<Attempted, NoEgress> {
         let begun = tokio::time::Instant::now();
-        let Exchange { outcome, response_body } = self.send(target, event, at).await?;
-        let took = begun.elapsed();
-        let summary = AttemptSummary {
-            attempt,
-            at,
-            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            http_status: outcome.http_status(),
-            error: outcome.error(),
-        };
-        let record = AttemptRecord {
-            event_id: event.id.clone(),
-            event_type: event.event_type.clone(),
-            success: outcome.is_success(),
-            summary,
-            response_body,
-        };
-        Ok(Attempted { outcome, took, record })
+        let exchange = self.send(target, event, at).await?;
+        Ok(Attempted::of(event, (attempt, at), begun.elapsed(), exchange))
     }
 
     /// Sends an event to an endpoint once, now, for somebody who waits for the result. Nothing
@@ -102,24 +87,12 @@ impl Sender {
         event: &Event,
         clock: &dyn Clock,
     ) -> AttemptRecord {
-        let (target, at) = (Target::new(endpoint.clone()), clock.now());
-        let attempt = AttemptNumber::FIRST;
-        match self.attempt(&target, event, (attempt, at)).await {
-            Ok(made) => made.record,
-            Err(no_egress) => AttemptRecord {
-                event_id: event.id.clone(),
-                event_type: event.event_type.clone(),
-                success: false,
-                summary: AttemptSummary {
-                    attempt,
-                    at,
-                    duration_ms: 0,
-                    http_status: None,
-                    error: Some(no_egress.to_string()),
-                },
-                response_body: None,
-            },
-        }
+        let (target, which) = (Target::new(endpoint.clone()), (AttemptNumber::FIRST, clock.now()));
+        let made = self.attempt(&target, event, which).await.unwrap_or_else(|no_egress| {
+            let outcome = Outcome::Unreachable(no_egress.to_string());
+            Attempted::of(event, which, Duration::ZERO, outcome.into())
+        });
+        made.record
     }
 
     /// Is the endpoint's client certificate one that can be sent with?
@@ -225,6 +198,32 @@ fn fault_of_proxy(cause: &(dyn std::error::Error + 'static)) -> Result<(), NoEgr
         return Err(NoEgress("asks for other credentials (407)".to_owned()));
     }
     Ok(())
+}
+
+impl Attempted {
+    fn of(
+        event: &Event,
+        (attempt, at): (AttemptNumber, Timestamp),
+        took: Duration,
+        exchange: Exchange,
+    ) -> Self {
+        let Exchange { outcome, response_body } = exchange;
+        let summary = AttemptSummary {
+            attempt,
+            at,
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            http_status: outcome.http_status(),
+            error: outcome.error(),
+        };
+        let record = AttemptRecord {
+            event_id: event.id.clone(),
+            event_type: event.event_type.clone(),
+            success: outcome.is_success(),
+            summary,
+            response_body,
+        };
+        Self { outcome, took, record }
+    }
 }
 
 impl From<Outcome> for Exchange {

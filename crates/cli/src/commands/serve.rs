@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hookfleet_api::{Api, ApiMetrics, Guesses, Prober, QueueAndStore, TokenCache};
-use hookfleet_domain::{AttemptRecord, Clock, Endpoint, Event, Secret};
+use hookfleet_domain::{AttemptRecord, Clock, Endpoint, Event, Secret, limits};
 use hookfleet_worker::Sender;
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -29,6 +29,9 @@ pub fn run(settings: Settings, role: Role) -> Result<(), Failure> {
 
 async fn serve(config: Config, role: Role) -> Result<(), Failure> {
     telemetry::begin(&config.log, config.log_format)?;
+    if config.admin_token.as_ref().is_some_and(is_short) {
+        tracing::warn!("the admin token is short enough to be guessed: openssl rand -hex 32");
+    }
     let mut tasks = JoinSet::new();
     let stop = lifecycle::stop_on_signal(&mut tasks)?;
     let registry = Registry::new();
@@ -71,6 +74,10 @@ async fn serve(config: Config, role: Role) -> Result<(), Failure> {
     end(servers, &stop).await;
     backend.close().await;
     Ok(())
+}
+
+fn is_short(token: &Secret) -> bool {
+    token.expose().len() < limits::ADMIN_TOKEN_BYTES_MIN
 }
 
 /// Requests under way are answered; the listeners have stopped already.
