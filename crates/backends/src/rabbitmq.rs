@@ -8,6 +8,7 @@
 
 mod acks;
 mod archive;
+mod depths;
 mod errors;
 mod inspect;
 mod leases;
@@ -27,7 +28,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hookfleet_domain::{Clock, Timestamp};
 use hookfleet_queue::{
-    Archive as ArchiveReader, Leases, Outgoing, Pass, Queue, QueueError, Readiness,
+    Archive as ArchiveReader, Depth, Leases, Outgoing, Pass, Queue, QueueError, Readiness,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -171,6 +172,11 @@ impl Queue for RabbitQueue {
     async fn archive_since(&self, since: Timestamp) -> Result<Box<dyn ArchiveReader>, QueueError> {
         let (link, now) = (self.link()?, self.clock.now());
         Ok(Box::new(archive::RabbitArchive::begin(&link, since, now).await?))
+    }
+
+    async fn depths(&self) -> Result<Vec<Depth>, QueueError> {
+        let link = self.link()?;
+        depths::depths(&link).await
     }
 
     fn readiness(&self) -> Readiness {

@@ -5,6 +5,7 @@
 //! asked of one endpoint at the same time is one call of a script (`batches.rs`).
 
 mod batches;
+mod broken;
 mod changes;
 mod dead_letters;
 mod deliveries;
@@ -28,6 +29,8 @@ use link::Link;
 use redis::aio::ConnectionManagerConfig;
 use redis::{Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError};
 
+use crate::BackendMetrics;
+
 /// A store that does not answer in this time is out of reach.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -42,13 +45,15 @@ pub struct RedisOptions {
     pub dedup_ttl: Duration,
     /// How long it is remembered what became of an event, after it was last heard of: 24 h.
     pub status_ttl: Duration,
+    /// What is counted; none: nothing.
+    pub metrics: Option<BackendMetrics>,
 }
 
 impl RedisOptions {
     /// Options with the usual times.
     pub fn new(url: Secret, sealer: Sealer) -> Self {
         let day = Duration::from_hours(24);
-        Self { url, sealer, dedup_ttl: day, status_ttl: day }
+        Self { url, sealer, dedup_ttl: day, status_ttl: day, metrics: None }
     }
 }
 
@@ -75,7 +80,7 @@ impl RedisStore {
             .set_max_delay(ANSWER_WAIT_MAX)
             .set_connection_timeout(Some(ANSWER_WAIT_MAX))
             .set_response_timeout(Some(ANSWER_WAIT_MAX));
-        let connected = Link::connect(client.clone(), config).await;
+        let connected = Link::connect(client.clone(), config, options.metrics).await;
         let connection = connected.map_err(|error| store_error(&error))?;
         let store = Self {
             client,

@@ -9,6 +9,7 @@
 //! `backends`. What it does *not* do: remember what was delivered (that is the store's).
 
 mod archive;
+mod depth;
 mod lease;
 mod pauses;
 #[cfg(feature = "testing")]
@@ -21,6 +22,7 @@ use hookfleet_domain::{
 };
 
 pub use archive::{Archive, archived};
+pub use depth::{Depth, QueueKind};
 pub use lease::{Lease, Receipt, Settle};
 pub use pauses::Pauses;
 
@@ -111,6 +113,10 @@ pub trait Queue: Send + Sync {
     /// Reads the archive from about this time on (it may begin somewhat earlier), in the order in
     /// which events were accepted, more or less. Without an archive there is nothing in it.
     async fn archive_since(&self, since: Timestamp) -> Result<Box<dyn Archive>, QueueError>;
+
+    /// How much waits, of each kind, in the whole fleet. Cheap enough to be asked every few seconds;
+    /// a backend's own count may lag by some seconds.
+    async fn depths(&self) -> Result<Vec<Depth>, QueueError>;
 
     /// Can it be used?
     fn readiness(&self) -> Readiness;

@@ -16,7 +16,10 @@ use hookfleet_domain::{
 };
 use tokio::time::{Instant, timeout};
 
-use crate::{Lease, Leases, Message, Outgoing, Queue, QueueError, RawMessage, Receipt, wire};
+use crate::{
+    Depth, Lease, Leases, Message, Outgoing, Queue, QueueError, QueueKind, RawMessage, Receipt,
+    wire,
+};
 
 /// Patience for what comes at once.
 const SOON: Duration = Duration::from_secs(10);
@@ -107,6 +110,56 @@ pub async fn messages_come_as_they_went(queue: &dyn Queue) {
     settle(lease).await;
     nothing_comes(&mut leases).await;
     leases.close().await;
+}
+
+async fn depth(queue: &dyn Queue, kind: QueueKind) -> Depth {
+    let depths = queue.depths().await.expect("the depths");
+    *depths.iter().find(|depth| depth.kind == kind).expect("every kind is there")
+}
+
+/// A broker's own count may lag.
+async fn waits(queue: &dyn Queue, kind: QueueKind, messages: u64) -> Depth {
+    let end = Instant::now() + SOON;
+    loop {
+        let depth = depth(queue, kind).await;
+        if depth.messages == messages {
+            return depth;
+        }
+        assert!(Instant::now() < end, "{messages} should wait: {depth:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What waits is counted where it waits, and no more once it is taken.
+pub async fn depths_are_told(queue: &dyn Queue) {
+    let kinds = QueueKind::ALL;
+    for kind in kinds {
+        assert_eq!(waits(queue, kind, 0).await.oldest, None);
+    }
+    publish(queue, Outgoing::Event(&event(1))).await;
+    publish(queue, Outgoing::Event(&event(2))).await;
+    publish(queue, Outgoing::Delivery(&delivery(3), Delay::NONE)).await;
+    let delay = Delay::exactly(Duration::from_secs(3));
+    publish(queue, Outgoing::Delivery(&delivery(4), delay)).await;
+    publish(queue, Outgoing::DeadLetter(&letter(5))).await;
+    for (kind, messages) in kinds.into_iter().zip([2, 1, 1, 1]) {
+        waits(queue, kind, messages).await;
+    }
+    let unheard = depth(queue, QueueKind::Events).await.consumers;
+    assert!(unheard.is_none_or(|consumers| consumers == 0), "{unheard:?}");
+
+    let mut leases = begin(queue).await;
+    let taken = [next(&mut leases).await, next(&mut leases).await, next(&mut leases).await];
+    let heard = waits(queue, QueueKind::Events, 0).await.consumers;
+    assert!(heard.is_none_or(|consumers| consumers > 0), "{heard:?}");
+    waits(queue, QueueKind::Deliveries, 0).await;
+    for lease in taken {
+        settle(lease).await;
+    }
+    settle(next(&mut leases).await).await;
+    waits(queue, QueueKind::Delayed, 0).await;
+    leases.close().await;
+    assert_eq!(seen(queue, true).await.len(), 1);
 }
 
 /// What is not settled comes again, and says how often.

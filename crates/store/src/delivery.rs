@@ -216,6 +216,13 @@ pub trait DeliveryStore: Send + Sync {
         generation: Generation,
     ) -> Result<(), StoreError>;
 
+    /// Endpoints whose breaker is not closed, and until when each is (or was) open: at most `max`,
+    /// those that failed last.
+    async fn broken_endpoints(
+        &self,
+        max: usize,
+    ) -> Result<Vec<(EndpointId, Timestamp)>, StoreError>;
+
     /// A worker's sign of life, to be given every second or so: leases of a worker that gave none
     /// for some seconds can be taken over before they end.
     async fn still_alive(&self, worker: &WorkerId) -> Result<(), StoreError>;

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use futures_util::future::{try_join, try_join_all};
-use hookfleet_domain::{EndpointId, Event, EventId, Generation, TenantId, Timestamp, WorkerId};
+use hookfleet_domain::{
+    BREAKER_OPENS_AFTER, EndpointId, Event, EventId, Generation, TenantId, Timestamp, WorkerId,
+};
 use hookfleet_store::{
     DeliveryStore, Entry, EventStatus, Passage, Progress, Recorded, Settlement, Stage, StoreError,
     WaitReason, kept,
@@ -201,7 +203,18 @@ impl DeliveryStore for RedisStore {
         };
         let recorded = self.batches.settle(settling);
         let (recorded, ()) = try_join(recorded, self.keep_event(&event.id, stage)).await?;
+        let failed = recorded.first && attempt.is_some_and(|attempt| !attempt.success);
+        if failed && recorded.failure_count >= BREAKER_OPENS_AFTER {
+            self.list_broken(endpoint, now).await?;
+        }
         Ok(recorded)
+    }
+
+    async fn broken_endpoints(
+        &self,
+        max: usize,
+    ) -> Result<Vec<(EndpointId, Timestamp)>, StoreError> {
+        self.broken(max).await
     }
 
     async fn reopen(

@@ -8,6 +8,8 @@ pub const CHANGES: &str = "hf:changes";
 pub const DEAD_BY_TIME: &str = "{hf:dead}:by_time";
 /// Dead letters by id.
 pub const DEAD_LETTERS: &str = "{hf:dead}:letters";
+/// Endpoints whose breaker opened, by the time of their last failure.
+pub const BROKEN: &str = "hf:broken";
 /// Jobs by id.
 pub const JOBS: &str = "{hf:jobs}:all";
 /// Jobs that have not ended, by the time at which they were asked for.

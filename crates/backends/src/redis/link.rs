@@ -9,6 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use tokio::time::Instant;
+
+use crate::BackendMetrics;
 
 /// Cheap to clone; all clones share one connection.
 #[derive(Clone)]
@@ -16,6 +19,7 @@ pub struct Link {
     client: Client,
     config: ConnectionManagerConfig,
     current: Arc<Mutex<Numbered>>,
+    metrics: Option<BackendMetrics>,
 }
 
 /// The manager in use, and how many there were before it.
@@ -27,11 +31,23 @@ struct Numbered {
 
 impl Link {
     /// Connects.
-    pub async fn connect(client: Client, config: ConnectionManagerConfig) -> RedisResult<Self> {
+    pub async fn connect(
+        client: Client,
+        config: ConnectionManagerConfig,
+        metrics: Option<BackendMetrics>,
+    ) -> RedisResult<Self> {
         let connected = client.get_connection_manager_with_config(config.clone());
         let manager = connected.await?;
         let current = Arc::new(Mutex::new(Numbered { number: 0, manager }));
-        Ok(Self { client, config, current })
+        Ok(Self { client, config, current, metrics })
+    }
+
+    /// Counts an answer, and acts on a login that was refused.
+    fn heard<T>(&self, answer: RedisResult<T>, by: u64, asked: Instant) -> RedisResult<T> {
+        if let Some(metrics) = &self.metrics {
+            metrics.redis_answered(&answer, asked.elapsed());
+        }
+        answer.inspect_err(|error| self.replace_refused(by, error))
     }
 
     fn current(&self) -> Numbered {
@@ -63,8 +79,9 @@ impl ConnectionLike for Link {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         let mut current = self.current();
         async move {
+            let asked = Instant::now();
             let answer = current.manager.req_packed_command(command).await;
-            answer.inspect_err(|error| self.replace_refused(current.number, error))
+            self.heard(answer, current.number, asked)
         }
         .boxed()
     }
@@ -77,9 +94,9 @@ impl ConnectionLike for Link {
     ) -> RedisFuture<'a, Vec<Value>> {
         let mut current = self.current();
         async move {
-            let manager = &mut current.manager;
+            let (asked, manager) = (Instant::now(), &mut current.manager);
             let answers = manager.req_packed_commands(commands, offset, count).await;
-            answers.inspect_err(|error| self.replace_refused(current.number, error))
+            self.heard(answers, current.number, asked)
         }
         .boxed()
     }

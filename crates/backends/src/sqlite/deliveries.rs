@@ -88,6 +88,27 @@ impl DeliveryStore for SqliteStore {
         self.restage((event, endpoint), generation, Stage::Discarded).await
     }
 
+    async fn broken_endpoints(
+        &self,
+        max: usize,
+    ) -> Result<Vec<(EndpointId, Timestamp)>, StoreError> {
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let read = move |db: &Connection| {
+            let list = "SELECT endpoint, open_ms FROM health WHERE open_ms IS NOT NULL
+                ORDER BY failure_ms DESC LIMIT ?1";
+            let mut list = db.prepare_cached(list)?;
+            let rows = list.query_map([max], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<Vec<(String, i64)>>>()
+        };
+        // What was just recorded is known at once.
+        self.database.catch_up().await?;
+        let broken = self.database.read(read).await?.into_iter().map(|(id, until)| {
+            let id = id.parse().map_err(|error| corrupt("health", error))?;
+            Ok((id, Timestamp::from_unix_ms(until)))
+        });
+        broken.collect()
+    }
+
     async fn still_alive(&self, worker: &WorkerId) -> Result<(), StoreError> {
         self.living.sign(worker);
         Ok(())

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use hookfleet_domain::{Clock, Event, Timestamp};
 use hookfleet_queue::{
-    Archive, Leases, Outgoing, Pass, Queue, QueueError, RawMessage, Readiness, wire,
+    Archive, Depth, Leases, Outgoing, Pass, Queue, QueueError, QueueKind, RawMessage, Readiness,
+    wire,
 };
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
@@ -185,6 +186,29 @@ impl Stored {
     }
 }
 
+/// Read off an index. What came back from the process before is due at 0, and its age unknown.
+fn depth(db: &Connection, kind: QueueKind, now: Timestamp) -> rusqlite::Result<Depth> {
+    let due = (i64::MIN, now.unix_ms());
+    let (of, (from_ms, until_ms)) = match kind {
+        QueueKind::Events => (Kind::Event, due),
+        QueueKind::Deliveries => (Kind::Delivery, due),
+        QueueKind::Delayed => (Kind::Delivery, (now.unix_ms() + 1, LEASED_MS - 1)),
+        QueueKind::Dead => {
+            let count = "SELECT count(*) FROM dead";
+            let messages = db.query_row(count, [], |row| row.get(0))?;
+            return Ok(Depth { kind, messages, consumers: None, oldest: None });
+        }
+    };
+    let count = "SELECT count(*), min(nullif(due_ms, 0)) FROM queue
+        WHERE kind = ?1 AND due_ms BETWEEN ?2 AND ?3";
+    let mut count = db.prepare_cached(count)?;
+    let (messages, oldest) = count.query_row(params![of as i64, from_ms, until_ms], |row| {
+        Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?))
+    })?;
+    let oldest = oldest.filter(|_| kind != QueueKind::Delayed).map(Timestamp::from_unix_ms);
+    Ok(Depth { kind, messages, consumers: None, oldest })
+}
+
 #[async_trait]
 impl Queue for SqliteQueue {
     async fn publish(&self, message: Outgoing<'_>) -> Result<(), QueueError> {
@@ -218,6 +242,14 @@ impl Queue for SqliteQueue {
     async fn archive_since(&self, since: Timestamp) -> Result<Box<dyn Archive>, QueueError> {
         let database = Arc::clone(&self.database);
         Ok(Box::new(SqliteArchive::begin(database, since, self.clock.now())))
+    }
+
+    async fn depths(&self) -> Result<Vec<Depth>, QueueError> {
+        let now = self.clock.now();
+        let read = move |db: &Connection| {
+            QueueKind::ALL.map(|kind| depth(db, kind, now)).into_iter().collect()
+        };
+        Ok(self.database.read(read).await?)
     }
 
     fn readiness(&self) -> Readiness {

@@ -24,6 +24,12 @@ async fn enter(case: &Case<'_>, now: Timestamp, change: impl Fn(Entry) -> Entry)
     answers.expect("the gate answers")[0]
 }
 
+/// Until when its breaker is open, as the list of all of them says.
+async fn listed(case: &Case<'_>) -> Option<Timestamp> {
+    let broken = case.store.broken_endpoints(1000).await.expect("they are listed");
+    broken.into_iter().find(|(id, _)| *id == case.endpoint).map(|(_, until)| until)
+}
+
 async fn health(case: &Case<'_>) -> (Option<Timestamp>, u64) {
     let ids = std::slice::from_ref(&case.endpoint);
     let health = case.store.endpoint_health(ids).await.expect("the health is read")[0];
@@ -34,10 +40,15 @@ async fn health(case: &Case<'_>) -> (Option<Timestamp>, u64) {
 async fn breaker(scene: &Scene<'_>) {
     let case = |name: &str| Case::new(scene, name, "broken");
     let failing = case("failing");
-    for attempt in 1..=10 {
+    for attempt in 1..=9 {
         failing.record(attempt, 500, Stage::Retrying).await;
     }
+    assert_eq!(listed(&failing).await, None, "not yet broken");
+    failing.record(10, 500, Stage::Retrying).await;
     let open_until = at(41);
+    assert_eq!(listed(&failing).await, Some(open_until));
+    let none = case("a").store.broken_endpoints(0).await.expect("they are listed");
+    assert_eq!(none, [], "no more than asked for");
     assert_eq!(health(&failing).await, (Some(open_until), 0));
 
     let patient = |entry: Entry| Entry { patient_until: Some(at(100_000)), ..entry };
@@ -57,6 +68,7 @@ async fn breaker(scene: &Scene<'_>) {
     assert_eq!(enter(&case("b"), at(42), patient).await, held(probe_until));
     case("a").record(1, 200, Stage::Delivered).await;
     assert_eq!(health(&failing).await, (None, 3), "a success closes it");
+    assert_eq!(listed(&failing).await, None, "closed");
     assert_eq!(enter(&case("b"), at(43), patient).await, Passage::Go);
 }
 
