@@ -13,6 +13,7 @@ mod endpoints;
 mod entity_tag;
 mod events;
 mod extract;
+mod fleet;
 mod guesses;
 mod health;
 mod jobs;
@@ -47,6 +48,7 @@ use utoipa_axum::routes;
 use problem::Problem;
 
 pub use auth::TokenCache;
+pub use fleet::{FleetMetrics, FleetWatch};
 pub use guesses::Guesses;
 pub use health::{QueueAndStore, Ready, health_router, ops_router};
 pub use metrics::ApiMetrics;

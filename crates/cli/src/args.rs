@@ -262,7 +262,10 @@ pub struct DeadFilter {
 
 #[derive(Debug, Args)]
 pub struct ListenArgs {
-    /// The port on 127.0.0.1; 0 picks a free one.
+    /// The address to listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: std::net::IpAddr,
+    /// The port; 0 picks a free one.
     #[arg(long, default_value_t = 9000)]
     pub port: u16,
     /// The secret to check signatures with.

@@ -79,6 +79,9 @@ pub struct Settings {
     /// Returns after which a message is given up as poison [default: 10].
     #[arg(long, env = "HOOKFLEET_DELIVERY_LIMIT")]
     delivery_limit: Option<u32>,
+    /// Endpoints that have metrics of their own, 0 to 10000 in each worker [default: 0].
+    #[arg(long, env = "HOOKFLEET_ENDPOINT_METRICS_MAX", value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    endpoint_metrics_max: Option<u16>,
     /// How long deliveries under way may take at the end [default: 30s].
     #[arg(long, env = "HOOKFLEET_DRAIN_TIMEOUT")]
     drain_timeout: Option<Duration>,
@@ -133,7 +136,7 @@ pub enum Role {
 }
 
 impl Role {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Serve => "serve",
             Self::Api => "api",
@@ -176,6 +179,7 @@ pub struct Config {
     pub egress: Egress,
     pub token_limits: TokenLimits,
     pub worker: WorkerOptions,
+    pub endpoint_metrics_max: usize,
     pub dedup_window: StdDuration,
     pub event_status_kept: StdDuration,
     pub threads: usize,
@@ -229,6 +233,7 @@ impl Settings {
                 delivery_limit: all.delivery_limit.unwrap_or(defaults.delivery_limit),
                 drain_timeout: all.drain_timeout.map_or(defaults.drain_timeout, |text| text.0),
             },
+            endpoint_metrics_max: all.endpoint_metrics_max.unwrap_or(0).into(),
             dedup_window: all.dedup_window.map_or(DAY, |text| text.0),
             event_status_kept: all.event_status_kept.map_or(DAY, |text| text.0),
             threads: all.threads.unwrap_or(1).into(),
@@ -303,6 +308,7 @@ impl Settings {
             concurrency: self.concurrency.or(file.concurrency),
             fan_out_inline: self.fan_out_inline.or(file.fan_out_inline),
             delivery_limit: self.delivery_limit.or(file.delivery_limit),
+            endpoint_metrics_max: self.endpoint_metrics_max.or(file.endpoint_metrics_max),
             drain_timeout: self.drain_timeout.or(file.drain_timeout),
             dedup_window: self.dedup_window.or(file.dedup_window),
             event_status_kept: self.event_status_kept.or(file.event_status_kept),
@@ -329,6 +335,8 @@ fn read(path: &PathBuf) -> Result<Settings, Failure> {
     in_range(&name.to_string(), "partitions", settings.partitions, 1..=64)?;
     in_range(&name.to_string(), "threads", settings.threads, 1..=64)?;
     in_range(&name.to_string(), "concurrency", settings.concurrency, 1..=10_000)?;
+    let endpoints = settings.endpoint_metrics_max;
+    in_range(&name.to_string(), "endpoint_metrics_max", endpoints, 0..=10_000)?;
     Ok(settings)
 }
 

@@ -11,6 +11,7 @@ mod config;
 mod data_folder;
 mod failure;
 mod lifecycle;
+mod metrics;
 mod output;
 mod parts;
 mod starting;

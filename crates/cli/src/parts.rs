@@ -42,7 +42,8 @@ impl Parts {
             producer: self.producer.clone(),
             sender: Arc::clone(&self.sender),
             clock: Arc::clone(&self.clock),
-            metrics: WorkerMetrics::register(registry).map_err(Failure::failed)?,
+            metrics: WorkerMetrics::register(registry, config.endpoint_metrics_max)
+                .map_err(Failure::failed)?,
         };
         Ok(Worker::new(parts, config.worker.clone()))
     }

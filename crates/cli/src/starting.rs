@@ -10,16 +10,23 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hookfleet_api::Ready;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// What a role will be once it has begun.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Starting {
     ready: Arc<OnceLock<Arc<dyn Ready>>>,
     router: Arc<OnceLock<Router>>,
+    stop: CancellationToken,
 }
 
 impl Starting {
+    /// Not begun. From `stop` on it is not ready any more.
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { ready: Arc::default(), router: Arc::default(), stop }
+    }
+
     /// From now on readiness is what `ready` says, and requests go to `router`.
     pub fn begun(&self, ready: Arc<dyn Ready>, router: Option<Router>) {
         // A role begins once: a second call would change nothing.
@@ -59,6 +66,9 @@ async fn not_yet() -> Response {
 #[async_trait]
 impl Ready for Starting {
     async fn check(&self) -> Result<(), String> {
+        if self.stop.is_cancelled() {
+            return Err("told to stop: finishing what is under way".to_owned());
+        }
         match self.ready.get() {
             Some(ready) => ready.check().await,
             None => Err("still waiting for broker and store".to_owned()),

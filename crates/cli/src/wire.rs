@@ -5,9 +5,11 @@ use std::sync::Arc;
 use hookfleet_backends::rabbitmq::{RabbitOptions, RabbitQueue};
 use hookfleet_backends::redis::{RedisOptions, RedisStore};
 use hookfleet_backends::sqlite::{Retention, Sqlite, SqliteOptions};
+use hookfleet_backends::{BackendMetrics, Measured};
 use hookfleet_domain::{Clock, Secret};
 use hookfleet_queue::{Pauses, Queue, QueueError};
 use hookfleet_store::{Sealer, Store, StoreError};
+use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SystemClock;
@@ -30,9 +32,29 @@ enum Behind {
 
 impl Ports {
     /// Opens them, waiting with pauses for what is out of reach. `None`: told to stop first.
-    pub async fn open(config: &Config, stop: &CancellationToken) -> Result<Option<Self>, Failure> {
+    pub async fn open(
+        config: &Config,
+        registry: &Registry,
+        stop: &CancellationToken,
+    ) -> Result<Option<Self>, Failure> {
+        let metrics = BackendMetrics::register(registry).map_err(Failure::failed)?;
+        let measured = metrics.clone();
+        let ports = Self::open_bare(config, metrics, stop).await?;
+        Ok(ports
+            .map(|ports| Self { queue: Arc::new(Measured::new(ports.queue, measured)), ..ports }))
+    }
+
+    async fn open_bare(
+        config: &Config,
+        metrics: BackendMetrics,
+        stop: &CancellationToken,
+    ) -> Result<Option<Self>, Failure> {
         match &config.backend {
-            Backend::Fleet { rabbit, redis_url } => fleet(config, (rabbit, redis_url), stop).await,
+            Backend::Fleet { rabbit, redis_url } => {
+                let options =
+                    RedisOptions { metrics: Some(metrics), ..redis_options(config, redis_url)? };
+                fleet(options, rabbit, stop).await
+            }
             Backend::Embedded { folder, retention } => {
                 let options = sqlite_options(config, folder, *retention)?;
                 let file = Sqlite::open(&options, &clock()).map_err(Failure::failed)?;
@@ -71,11 +93,10 @@ pub fn clock() -> Arc<dyn Clock> {
 }
 
 async fn fleet(
-    config: &Config,
-    (rabbit, redis_url): (&RabbitOptions, &Secret),
+    options: RedisOptions,
+    rabbit: &RabbitOptions,
     stop: &CancellationToken,
 ) -> Result<Option<Ports>, Failure> {
-    let options = redis_options(config, redis_url)?;
     let connect_store = || RedisStore::connect(options.clone());
     let Some(store) = patiently("the store", stop, connect_store).await? else {
         return Ok(None);

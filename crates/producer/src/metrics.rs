@@ -4,6 +4,8 @@ use prometheus::{IntCounterVec, Opts, Registry};
 
 use crate::{PublishError, Published};
 
+const OUTCOMES: [&str; 6] = ["accepted", "duplicate", "invalid", "busy", "unavailable", "refused"];
+
 /// Counters of the door.
 #[derive(Debug, Clone)]
 pub struct ProducerMetrics {
@@ -18,6 +20,9 @@ impl ProducerMetrics {
         let options = Opts::new("hookfleet_events_published_total", help);
         let published = IntCounterVec::new(options, &["outcome"])?;
         registry.register(Box::new(published.clone()))?;
+        for outcome in OUTCOMES {
+            published.with_label_values(&[outcome]);
+        }
         Ok(Self { published })
     }
 

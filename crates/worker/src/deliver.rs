@@ -156,7 +156,7 @@ impl Worker {
         };
         let concurrency = usize::from(self.options.concurrency);
         turn.made(&outcome, Crowded(self.free_slots() < concurrency / 2));
-        self.metrics.attempt_ended(&outcome, took);
+        self.metrics.attempt_ended(&target.endpoint, &outcome, took);
         if outcome.disables() {
             self.disable(&target.endpoint).await?;
         }

@@ -150,9 +150,11 @@ impl Worker {
         let under_way = TaskTracker::new();
         intake::run(&self, &under_way, &stop).await;
         under_way.close();
+        let in_hand = under_way.len();
         let drained = tokio::time::timeout(self.options.drain_timeout, under_way.wait());
-        if drained.await.is_err() {
-            let left = under_way.len();
+        let left = if drained.await.is_ok() { 0 } else { under_way.len() };
+        self.metrics.drained(in_hand.saturating_sub(left), left);
+        if left > 0 {
             tracing::warn!("{left} messages were still under way; they go back to the queue");
             self.abandon.cancel();
             under_way.wait().await;
@@ -165,6 +167,8 @@ impl Worker {
         let mut ticks = tokio::time::interval(LIFE_SIGN_EVERY);
         loop {
             ticks.tick().await;
+            let slots = usize::from(self.options.concurrency);
+            self.metrics.slots(slots.saturating_sub(self.slots.available_permits()), slots);
             if let Err(error) = self.store.still_alive(&self.id).await {
                 tracing::debug!(%error, "no sign of life given");
             }

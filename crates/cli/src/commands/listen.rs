@@ -39,7 +39,7 @@ pub async fn run(arguments: ListenArgs) -> Result<(), Failure> {
         delay: arguments.delay.0,
         output: arguments.output,
     };
-    let bound = TcpListener::bind(("127.0.0.1", arguments.port)).await;
+    let bound = TcpListener::bind((arguments.host, arguments.port)).await;
     let listener =
         bound.map_err(|error| Failure::failed(format!("port {}: {error}", arguments.port)))?;
     let address = listener.local_addr().map_err(Failure::failed)?;

@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hookfleet_api::{Api, ApiMetrics, Guesses, Prober, QueueAndStore, TokenCache};
+use hookfleet_api::{
+    Api, ApiMetrics, FleetMetrics, FleetWatch, Guesses, Prober, QueueAndStore, TokenCache,
+};
 use hookfleet_domain::{AttemptRecord, Clock, Endpoint, Event, Secret, limits};
 use hookfleet_worker::Sender;
 use prometheus::Registry;
@@ -17,7 +19,7 @@ use crate::failure::Failure;
 use crate::parts::Parts;
 use crate::starting::Starting;
 use crate::wire::Ports;
-use crate::{block_on, lifecycle, telemetry, welcome};
+use crate::{block_on, lifecycle, metrics, telemetry, welcome};
 
 const METRICS_LISTEN: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 9464);
 
@@ -35,12 +37,15 @@ async fn serve(config: Config, role: Role) -> Result<(), Failure> {
     let mut tasks = JoinSet::new();
     let stop = lifecycle::stop_on_signal(&mut tasks)?;
     let registry = Registry::new();
-    let starting = Starting::default();
+    metrics::register(&registry, role.name())?;
+    let starting = Starting::new(stop.clone());
+    // Metrics and health are told until everything else has ended.
+    let ended = CancellationToken::new();
     let mut servers = JoinSet::new();
     let ops = hookfleet_api::ops_router(registry.clone(), Arc::new(starting.clone()));
     let ops_listener = bind_ops(config.metrics_listen).await?;
     tracing::info!("metrics and health listen on http://{}", local(&ops_listener));
-    servers.spawn(hookfleet_api::serve(ops_listener, ops, stop.clone()));
+    servers.spawn(hookfleet_api::serve(ops_listener, ops, ended.clone()));
     let mut listens = String::new();
     if role != Role::Worker {
         let listener = bind(config.listen).await?;
@@ -48,7 +53,7 @@ async fn serve(config: Config, role: Role) -> Result<(), Failure> {
         tracing::info!("the API listens on http://{listens}");
         servers.spawn(hookfleet_api::serve(listener, starting.router(), stop.clone()));
     }
-    let Some(backend) = Ports::open(&config, &stop).await? else {
+    let Some(backend) = Ports::open(&config, &registry, &stop).await? else {
         return Ok(());
     };
     let parts = Parts::new(&backend, &config, &registry)?;
@@ -60,6 +65,12 @@ async fn serve(config: Config, role: Role) -> Result<(), Failure> {
         (Role::Worker | Role::Doctor | Role::Export | Role::Import, _) | (_, None) => None,
     };
     starting.begun(Arc::new(ready), router);
+    if role != Role::Worker {
+        let asked = (Arc::clone(&parts.queue), Arc::clone(&parts.store));
+        let gauges = FleetMetrics::register(&registry).map_err(Failure::failed)?;
+        let watch = FleetWatch::new(asked, Arc::clone(&parts.clock), gauges);
+        tasks.spawn(watch.run(stop.clone()));
+    }
     tracing::info!("ready");
     welcome::print(&config, &listens);
     if role != Role::Api {
@@ -71,7 +82,8 @@ async fn serve(config: Config, role: Role) -> Result<(), Failure> {
         }
     }
     stop.cancelled().await;
-    end(servers, &stop).await;
+    ended.cancel();
+    end(servers).await;
     backend.close().await;
     Ok(())
 }
@@ -81,8 +93,7 @@ fn is_short(token: &Secret) -> bool {
 }
 
 /// Requests under way are answered; the listeners have stopped already.
-async fn end(mut servers: JoinSet<()>, stop: &CancellationToken) {
-    stop.cancel();
+async fn end(mut servers: JoinSet<()>) {
     let grace = std::time::Duration::from_secs(10);
     let ended = async { while servers.join_next().await.is_some() {} };
     if tokio::time::timeout(grace, ended).await.is_err() {

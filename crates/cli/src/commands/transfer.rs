@@ -104,7 +104,7 @@ pub async fn import(settings: Settings, file: &Path) -> Result<(), Failure> {
     while lines.next()?.is_some() {}
     let mut tasks = tokio::task::JoinSet::new();
     let stop = lifecycle::stop_on_signal(&mut tasks)?;
-    let Some(ports) = Ports::open(&config, &stop).await? else {
+    let Some(ports) = Ports::open(&config, &prometheus::Registry::new(), &stop).await? else {
         return Err(Failure::failed("interrupted before anything was imported"));
     };
     let mut lines = Lines::open(file, &sealer, &config.endpoints.addresses)?;
