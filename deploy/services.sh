@@ -5,8 +5,9 @@
 #                                 data folders of their own, runs COMMAND, stops both
 #   services.sh install           only installs what is missing
 #
-# COMMAND finds HOOKFLEET_AMQP_URL, HOOKFLEET_REDIS_URL, and HOOKFLEET_TEST_SERVICES_DIR, a folder
-# with rabbitmq-start, rabbitmq-kill, rabbitmqctl, redis-start and redis-stop to play outages with.
+# COMMAND finds HOOKFLEET_AMQP_URL, HOOKFLEET_REDIS_URL, HOOKFLEET_TEST_BROKER_METRICS, where the
+# broker tells its metrics, and HOOKFLEET_TEST_SERVICES_DIR, a folder with rabbitmq-start,
+# rabbitmq-kill, rabbitmqctl, redis-start and redis-stop to play outages with.
 # Instances that run already are never touched: ports, names, folders, settings and epmd are our
 # own, and processes are ended by the ids that we started.
 set -euo pipefail
@@ -14,7 +15,6 @@ set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh"
 RABBIT_BIN=/usr/lib/rabbitmq/bin
-POLICY=/usr/sbin/policy-rc.d
 
 say() { echo "services: $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -57,45 +57,21 @@ has_rabbitmq() { [ -x "$RABBIT_BIN/rabbitmq-server" ]; }
 has_redis() { command -v redis-server && command -v redis-cli; } >/dev/null
 has_both() { has_rabbitmq && has_redis; }
 
-# With nobody there to type a password, sudo must not ask for one.
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo ${CI:+-n} "$@"; fi; }
-
-# Debian asks this program before a package starts its service; 101 means "not allowed to".
-starts_allowed() { "$POLICY" redis-server start >/dev/null 2>&1 || [ $? != 101 ]; }
-
-forbid_starts() {
-  [ ! -e "$POLICY" ] || as_root mv "$POLICY" "$POLICY.before"
-  printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null &&
-    as_root chmod 755 "$POLICY"
-}
-
-allow_starts() {
-  as_root rm -f "$POLICY"
-  [ ! -e "$POLICY.before" ] || as_root mv "$POLICY.before" "$POLICY"
-}
-
 # Only what is missing: an upgrade would stop an instance that runs already.
-install_packages() (
-  packages=()
+install_both() {
+  local packages=()
   has_rabbitmq || packages+=(rabbitmq-server)
   has_redis || packages+=(redis-server)
   say "installing ${packages[*]}"
-  if starts_allowed; then
-    trap allow_starts EXIT
-    trap 'exit 1' INT TERM
-    forbid_starts || exit 1
-  fi
-  as_root apt-get update -qq || say "apt-get update failed, trying with the lists at hand"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    --no-upgrade -o DPkg::Lock::Timeout=120 "${packages[@]}" >/dev/null
-)
+  install_packages "${packages[@]}"
+}
 
 # Makes sure of packages or Docker, and says by WAY which of the two it is.
 provide() {
   WAY=packages
   if has_both; then return; fi
   if command -v apt-get >/dev/null && as_root true; then
-    install_packages || fail "installing failed: install rabbitmq-server and redis-server by hand"
+    install_both || fail "installing failed: install rabbitmq-server and redis-server by hand"
     has_both || fail "installed, but the programs are not where they should be"
   elif docker compose version >/dev/null 2>&1; then
     WAY=docker
@@ -110,16 +86,19 @@ script() {
 }
 
 write_rabbitmq() {
-  local port dist epmd home="$DIR/rabbitmq"
-  port=$(free_port) dist=$(free_port) epmd=$(free_port)
+  local port dist epmd metrics home="$DIR/rabbitmq"
+  port=$(free_port) dist=$(free_port) epmd=$(free_port) metrics=$(free_port)
   mkdir -p "$home"
-  echo '[].' | tee "$home/plugins" > "$home/advanced.config"
+  echo '[].' > "$home/advanced.config"
+  echo '[rabbitmq_prometheus].' > "$home/plugins"
   touch "$home/env.conf"
   cat > "$home/rabbitmq.conf" <<END
 loopback_users = none
 disk_free_limit.absolute = 50MB
 log.console = false
 log.file.level = warning
+prometheus.tcp.ip = 127.0.0.1
+prometheus.tcp.port = $metrics
 END
   # Settings of another node must not count: neither from the environment nor from /etc/rabbitmq.
   # Command-line tools take any free port, not one of the usual eleven, so that many can run at once.
@@ -152,6 +131,7 @@ exec '$RABBIT_BIN/rabbitmqctl' -q wait --pid "\$(cat '$DIR/rabbitmq.pid')" --tim
 END
   script rabbitmq-kill <<< "end '$DIR/rabbitmq.pid' KILL"
   export HOOKFLEET_AMQP_URL="amqp://guest:guest@127.0.0.1:$port/%2f"
+  export HOOKFLEET_TEST_BROKER_METRICS="127.0.0.1:$metrics"
 }
 
 write_redis() {
@@ -172,10 +152,10 @@ END
 
 # The same scripts over containers.
 write_containers() {
-  local rabbitmq redis
-  rabbitmq=$(free_port) redis=$(free_port)
+  local rabbitmq redis metrics
+  rabbitmq=$(free_port) redis=$(free_port) metrics=$(free_port)
   script compose <<END
-export RABBITMQ_PORT=$rabbitmq REDIS_PORT=$redis
+export RABBITMQ_PORT=$rabbitmq REDIS_PORT=$redis RABBITMQ_METRICS_PORT=$metrics
 exec docker compose -p hookfleet-$$-$RANDOM -f '$HERE/services.compose.yaml' "\$@"
 END
   script rabbitmqctl <<< "exec '$DIR/compose' exec -T rabbitmq rabbitmqctl -q \"\$@\""
@@ -185,6 +165,7 @@ END
   script redis-stop <<< "exec '$DIR/compose' stop redis"
   export HOOKFLEET_AMQP_URL="amqp://guest:guest@127.0.0.1:$rabbitmq/%2f"
   export HOOKFLEET_REDIS_URL="redis://127.0.0.1:$redis/0"
+  export HOOKFLEET_TEST_BROKER_METRICS="127.0.0.1:$metrics"
 }
 
 stop() {

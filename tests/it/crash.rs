@@ -93,3 +93,23 @@ async fn a_rolling_restart_loses_nothing_and_repeats_nothing() {
     let duplicates = all_delivered(&fleet, &receiver, &ids).await;
     assert_eq!(duplicates, 0);
 }
+
+#[tokio::test]
+async fn scaling_in_under_load_loses_nothing_and_repeats_nothing() {
+    let mut fleet = Fleet::started(BINARY, 0).await;
+    let receiver =
+        Receiver::new(|_| Answer { after: Duration::from_millis(50), ..200.into() }).await;
+    subscribe(&fleet, &receiver).await;
+    let mut workers = Vec::new();
+    for _ in 0..4 {
+        workers.push(fleet.start_worker(&["--concurrency", "16"]).await);
+    }
+    let ids = publish(&fleet, 2000).await;
+    for (gone, worker) in workers.drain(1..).enumerate() {
+        receiver.wait_for((gone + 1) * 400, IN_A_WHILE).await;
+        let status = fleet.process(worker).terminate().await;
+        assert!(status.success(), "{status}");
+    }
+    assert!(receiver.requests().len() < ids.len(), "there was load to the end");
+    assert_eq!(all_delivered(&fleet, &receiver, &ids).await, 0);
+}

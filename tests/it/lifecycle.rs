@@ -80,7 +80,17 @@ async fn sigterm_finishes_what_is_under_way() {
     let worker = fleet.start_worker(&[]).await;
     let id = fleet.client.event(&json!({})).await;
     receiver.wait_for(1, SOON).await;
-    let status = fleet.process(worker).terminate().await;
+    let ops = fleet.process(worker).ops_url.clone();
+    let answers = async |path: &str, status: u16| {
+        let answer = reqwest::get(format!("{ops}{path}")).await;
+        answer.is_ok_and(|answer| answer.status() == status).then_some(())
+    };
+    let drained = async {
+        eventually("it is not ready any more", SOON, || answers("/readyz", 503)).await;
+        eventually("it is live to the end", SOON, || answers("/healthz", 200)).await;
+        eventually("so are its metrics", SOON, || answers("/metrics", 200)).await;
+    };
+    let (status, ()) = tokio::join!(fleet.process(worker).terminate(), drained);
     assert!(status.success());
     let (_, event) = fleet.client.get(&format!("/v1/tenants/acme/events/{id}")).await;
     assert_eq!(event["deliveries"][0]["status"], "delivered");

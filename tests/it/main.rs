@@ -30,6 +30,7 @@ mod embedded;
 mod fan_out;
 mod isolation;
 mod lifecycle;
+mod monitoring;
 mod openapi;
 mod operational;
 mod outage;

@@ -12,6 +12,8 @@ pub struct Services {
     pub amqp_url: String,
     /// URL with the database.
     pub redis_url: String,
+    /// Where the broker tells its metrics: host and port.
+    pub broker_metrics: String,
     vhost: String,
     folder: PathBuf,
 }
@@ -39,6 +41,7 @@ impl Services {
             amqp_url: amqp.replace("%2f", &vhost),
             // The first few belong to the counter above and to the tests of the adapter.
             redis_url: format!("{redis}/{}", number % 1000 + 20),
+            broker_metrics: env("HOOKFLEET_TEST_BROKER_METRICS"),
             vhost: vhost.clone(),
             folder,
         };
