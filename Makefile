@@ -3,7 +3,7 @@
 SERVICES := deploy/services.sh
 NEXTEST := $(shell cargo nextest --version 2>/dev/null)
 
-.PHONY: help run run-fleet test bench fuzz fuzz-parsers lint fmt services
+.PHONY: help run run-fleet test bench fuzz fuzz-parsers lint generated fmt services
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,8 @@ run-fleet: ## an API, two workers and a receiver over private RabbitMQ and Redis
 test: ## every test, over private RabbitMQ and Redis
 	cargo build --locked --workspace --all-targets
 	tests/receivers/install.sh
+	deploy/prometheus/install.sh
+	deploy/as-in-image.sh target/debug/hookfleet-under-test
 ifdef NEXTEST
 	$(SERVICES) run -- cargo nextest run --workspace
 else
@@ -41,11 +43,16 @@ MINUTES ?= 10
 fuzz-parsers: ## random bytes for everything that reads some from outside; MINUTES=…
 	deploy/fuzz-parsers.sh $(MINUTES)
 
-lint: ## format, clippy, documentation; dependencies' licences, sources and advisories
+lint: ## format, clippy, documentation; dependencies' licences, sources and advisories; what is deployed
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	deploy/deny.sh
+	deploy/lint.sh
+
+generated: ## what is made from other sources: dashboards, alert objects, docs/metrics.md, docs/openapi.json
+	deploy/grafana/dashboards.py
+	UPDATE_EXPECT=1 cargo test -q -p hookfleet-cli -p hookfleet-api -- metrics openapi
 
 fmt: ## format
 	cargo fmt --all
