@@ -25,6 +25,7 @@ node_tools() { npm install --prefix "$DIR/node" --no-audit --no-fund --no-save "
 
 mkdir -p "$DIR/rendered"
 deploy/grafana/dashboards.py --check
+deploy/scaling/model.py --check
 
 if have promtool; then
   promtool check rules --lint=all --lint-fatal deploy/prometheus/rules.yaml >/dev/null

@@ -222,3 +222,23 @@ async fn alerts_fire_when_they_should_and_have_a_page() {
     promtool(&["check", "rules", "rules.yaml"], "").await;
     promtool(&["test", "rules", "rules_test.yaml"], "").await;
 }
+
+/// On-call engineers must be able to trust what they paste: every command of every page is one.
+#[tokio::test]
+async fn runbooks_name_commands_that_there_are() {
+    let mut commands = 0;
+    for page in std::fs::read_dir(deploy().join("../docs/runbooks")).unwrap() {
+        let page = page.unwrap().path();
+        let text = std::fs::read_to_string(&page).unwrap();
+        for line in text.lines().filter_map(|line| line.strip_prefix("hf ")) {
+            // Help is only given if all that stands before it is understood.
+            let mut command = Command::new(BINARY);
+            let line = line.split(" < ").next().unwrap();
+            let ended = command.args(line.split_whitespace()).arg("--help").output().await.unwrap();
+            let errors = String::from_utf8_lossy(&ended.stderr);
+            assert!(ended.status.success(), "{}: hf {line}: {errors}", page.display());
+            commands += 1;
+        }
+    }
+    assert!(commands > 30, "{commands}");
+}
