@@ -13,14 +13,17 @@ use super::{RedisStore, corrupt, keys, millis, store_error};
 const LISTED_MAX: isize = 10_000;
 
 impl RedisStore {
-    /// Lists an endpoint whose breaker was open at `now`.
-    pub async fn list_broken(&self, id: &EndpointId, now: Timestamp) -> Result<(), StoreError> {
+    /// Lists an endpoint whose breaker was open at `now`. The list is for people: what cannot be
+    /// listed must not make an attempt that was recorded be recorded again.
+    pub async fn list_broken(&self, id: &EndpointId, now: Timestamp) {
         let mut list = redis::pipe();
         list.zadd(keys::BROKEN, id.as_str(), now.unix_ms()).ignore();
         list.zremrangebyrank(keys::BROKEN, 0, -LISTED_MAX - 1).ignore();
         list.pexpire(keys::BROKEN, i64::try_from(millis(kept::HEALTH)).unwrap_or(i64::MAX))
             .ignore();
-        self.ask_all(&list).await
+        if let Err(error) = self.ask_all::<()>(&list).await {
+            tracing::debug!(%error, "endpoint {id} is not listed as broken");
+        }
     }
 
     /// Those listed last, and until when each is open.

@@ -205,7 +205,7 @@ impl DeliveryStore for RedisStore {
         let (recorded, ()) = try_join(recorded, self.keep_event(&event.id, stage)).await?;
         let failed = recorded.first && attempt.is_some_and(|attempt| !attempt.success);
         if failed && recorded.failure_count >= BREAKER_OPENS_AFTER {
-            self.list_broken(endpoint, now).await?;
+            self.list_broken(endpoint, now).await;
         }
         Ok(recorded)
     }
