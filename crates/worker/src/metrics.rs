@@ -42,8 +42,8 @@ const OUTCOMES: [(&str, &str); 8] = [
     ("forbidden", "none"),
 ];
 const KINDS: [&str; 4] = ["event", "draft", "delivery", "malformed"];
-/// Deferred because its endpoint's lane in this worker is full.
-const BUSY: &str = "busy";
+/// Deferred by this worker itself: its endpoint's lane is full, or its tenant's share of the slots.
+const OURS: [&str; 2] = ["busy", "share"];
 const FINISHED: &str = "finished";
 const RETURNED: &str = "returned";
 
@@ -130,7 +130,7 @@ impl WorkerMetrics {
             self.attempts.with_label_values(&[outcome, class]);
         }
         let reasons = [WaitReason::Leased, WaitReason::Breaker, WaitReason::Rate];
-        for reason in reasons.map(WaitReason::label).into_iter().chain([BUSY]) {
+        for reason in reasons.map(WaitReason::label).into_iter().chain(OURS) {
             self.deferrals.with_label_values(&[reason]);
         }
         for reason in DeadLetterReason::ALL {
