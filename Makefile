@@ -3,7 +3,7 @@
 SERVICES := deploy/services.sh
 NEXTEST := $(shell cargo nextest --version 2>/dev/null)
 
-.PHONY: help run run-fleet test bench fuzz fuzz-parsers lint generated fmt services
+.PHONY: help run run-fleet test chaos bench fuzz fuzz-parsers lint generated fmt services
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,11 @@ else
 	$(SERVICES) run -- sh -ec 'cargo test --workspace -- --skip outage; \
 	  cargo test --workspace -- --test-threads=1 outage'
 endif
+
+CHAOS := --seed 1 --runs 10 --seconds 180
+chaos: ## half an hour of faults over a cluster of three nodes, and its report in docs/; CHAOS=… for less
+	cargo build --workspace --bins
+	$(SERVICES) cluster -- target/debug/chaos --report docs/chaos $(CHAOS)
 
 BACKEND ?= embedded
 bench: ## figures, beside the floor of this machine; BACKEND=embedded or fleet, ARGS=…

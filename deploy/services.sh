@@ -3,11 +3,13 @@
 #
 #   services.sh run -- COMMAND…   installs what is missing, starts both on free loopback ports with
 #                                 data folders of their own, runs COMMAND, stops both
+#   services.sh cluster -- COMMAND…   the same, with three RabbitMQ nodes
 #   services.sh install           only installs what is missing
 #
 # COMMAND finds HOOKFLEET_AMQP_URL, HOOKFLEET_REDIS_URL, HOOKFLEET_TEST_BROKER_METRICS, where the
 # broker tells its metrics, and HOOKFLEET_TEST_SERVICES_DIR, a folder with rabbitmq-start,
-# rabbitmq-kill, rabbitmqctl, redis-start and redis-stop to play outages with.
+# rabbitmq-kill, rabbitmqctl, redis-start and redis-stop to play outages with. A cluster's other
+# nodes are rabbitmq2 and rabbitmq3: NODE-start, NODE-kill, NODE.pid, NODE/port.
 # Instances that run already are never touched: ports, names, folders, settings and epmd are our
 # own, and processes are ended by the ids that we started.
 set -euo pipefail
@@ -85,10 +87,13 @@ script() {
   chmod 755 "$DIR/$1"
 }
 
-write_rabbitmq() {
-  local port dist epmd metrics home="$DIR/rabbitmq"
-  port=$(free_port) dist=$(free_port) epmd=$(free_port) metrics=$(free_port)
+# Writes the scripts of one node: write_node NAME EPMD_PORT. Nodes share a home, where the cookie is.
+write_node() {
+  local name=$1 epmd=$2 port dist metrics home="$DIR/$1"
+  port=$(free_port) dist=$(free_port) metrics=$(free_port)
   mkdir -p "$home"
+  echo "$port" > "$home/port"
+  echo "$metrics" > "$home/metrics"
   echo '[].' > "$home/advanced.config"
   echo '[rabbitmq_prometheus].' > "$home/plugins"
   touch "$home/env.conf"
@@ -99,15 +104,20 @@ log.console = false
 log.file.level = warning
 prometheus.tcp.ip = 127.0.0.1
 prometheus.tcp.port = $metrics
+cluster_partition_handling = pause_minority
 END
+  local number=0 peer
+  for peer in "${NODES[@]}"; do
+    echo "cluster_formation.classic_config.nodes.$((number += 1)) = $peer-$CLUSTER@localhost"
+  done >> "$home/rabbitmq.conf"
   # Settings of another node must not count: neither from the environment nor from /etc/rabbitmq.
   # Command-line tools take any free port, not one of the usual eleven, so that many can run at once.
   # RUNNING_UNDER_SYSTEMD: the server's script becomes the node, so that its id is the node's.
   cat > "$home/env" <<END
 unset "\${!RABBITMQ_@}" "\${!ERL_@}" NOTIFY_SOCKET
-export HOME='$home' RUNNING_UNDER_SYSTEMD=true
+export HOME='$DIR/erlang' RUNNING_UNDER_SYSTEMD=true
 export ERL_EPMD_PORT=$epmd ERL_EPMD_ADDRESS=127.0.0.1
-export RABBITMQ_NODENAME='hookfleet-$$-$RANDOM@localhost'
+export RABBITMQ_NODENAME='$name-$CLUSTER@localhost'
 export RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT=$port RABBITMQ_DIST_PORT=$dist
 export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}'
 export RABBITMQ_CTL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}'
@@ -117,21 +127,30 @@ export RABBITMQ_CONF_ENV_FILE='$home/env.conf' RABBITMQ_CONFIG_FILE='$home/rabbi
 export RABBITMQ_CONFIG_FILES='$home/conf.d/*.conf' RABBITMQ_ADVANCED_CONFIG_FILE='$home/advanced.config'
 export RABBITMQ_ENABLED_PLUGINS_FILE='$home/plugins' RABBITMQ_PID_FILE='$home/pid'
 END
-  script rabbitmqctl <<END
-. '$home/env'
-exec '$RABBIT_BIN/rabbitmqctl' -q "\$@"
-END
   # epmd first, in the foreground: otherwise the node would start one whose id we do not learn.
-  script rabbitmq-start <<END
+  script "$name-start" <<END
 . '$home/env'
 launch '$DIR/epmd.pid' '$home/console.log' epmd
 wait_for 10 listens $epmd
-launch '$DIR/rabbitmq.pid' '$home/console.log' '$RABBIT_BIN/rabbitmq-server'
-exec '$RABBIT_BIN/rabbitmqctl' -q wait --pid "\$(cat '$DIR/rabbitmq.pid')" --timeout 90 >/dev/null
+launch '$DIR/$name.pid' '$home/console.log' '$RABBIT_BIN/rabbitmq-server'
+exec '$RABBIT_BIN/rabbitmqctl' -q wait --pid "\$(cat '$DIR/$name.pid')" --timeout 90 >/dev/null
 END
-  script rabbitmq-kill <<< "end '$DIR/rabbitmq.pid' KILL"
-  export HOOKFLEET_AMQP_URL="amqp://guest:guest@127.0.0.1:$port/%2f"
-  export HOOKFLEET_TEST_BROKER_METRICS="127.0.0.1:$metrics"
+  script "$name-kill" <<< "end '$DIR/$name.pid' KILL"
+}
+
+write_rabbitmq() {
+  local name epmd
+  epmd=$(free_port)
+  CLUSTER=hookfleet-$$-$RANDOM
+  mkdir -p "$DIR/erlang"
+  for name in "${NODES[@]}"; do write_node "$name" "$epmd"; done
+  script rabbitmqctl <<END
+. '$DIR/rabbitmq/env'
+exec '$RABBIT_BIN/rabbitmqctl' -q "\$@"
+END
+  export HOOKFLEET_AMQP_URL="amqp://guest:guest@127.0.0.1:$(cat "$DIR/rabbitmq/port")/%2f"
+  HOOKFLEET_TEST_BROKER_METRICS="127.0.0.1:$(cat "$DIR/rabbitmq/metrics")"
+  export HOOKFLEET_TEST_BROKER_METRICS
 }
 
 write_redis() {
@@ -173,7 +192,8 @@ stop() {
   end "$DIR/command.pid"
   [ ! -x "$DIR/compose" ] || "$DIR/compose" down -v >/dev/null 2>&1 || true
   end "$DIR/redis.pid"
-  end "$DIR/rabbitmq.pid"
+  local name
+  for name in "${NODES[@]}"; do end "$DIR/$name.pid"; done
   # Last, so that the node can still sign off.
   end "$DIR/epmd.pid"
   rm -rf "$DIR"
@@ -206,17 +226,22 @@ run() {
   trap 'exit 130' INT
   trap 'exit 143' TERM
   declare -f wait_for gone launch end listens > "$DIR/functions"
+  [ "$WAY" = packages ] || [ ${#NODES[@]} = 1 ] || fail "a cluster needs the packages, not Docker"
   if [ "$WAY" = docker ]; then write_containers; else write_rabbitmq; write_redis; fi
   say "starting Redis and RabbitMQ in $DIR ($WAY)"
   start redis
-  start rabbitmq
+  # One after the other: each finds those before it, and joins them.
+  local name
+  for name in "${NODES[@]}"; do start "$name"; done
   say "ready"
   export HOOKFLEET_TEST_SERVICES_DIR="$DIR"
   run_command "$@"
 }
 
+NODES=(rabbitmq)
+[ "${1:-}" != cluster ] || NODES=(rabbitmq rabbitmq2 rabbitmq3)
 case "${1:-}" in
   install) provide ;;
-  run) shift; [ "${1:-}" != -- ] || shift; [ $# -gt 0 ] || fail "run: no command given"; run "$@" ;;
-  *) fail "usage: services.sh run -- COMMAND… | install" ;;
+  run | cluster) shift; [ "${1:-}" != -- ] || shift; [ $# -gt 0 ] || fail "no command given"; run "$@" ;;
+  *) fail "usage: services.sh run|cluster -- COMMAND… | install" ;;
 esac

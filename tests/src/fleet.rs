@@ -78,6 +78,12 @@ pub fn free_port() -> u16 {
     }
 }
 
+/// Sends a signal to a process.
+pub async fn signal(id: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).status().await;
+    assert!(sent.unwrap().success(), "no SIG{name} for {id}");
+}
+
 impl Fleet {
     /// No process yet. `binary` is `env!("CARGO_BIN_EXE_hookfleet-under-test")`.
     pub async fn new(binary: &str) -> Self {
@@ -168,11 +174,7 @@ impl Fleet {
 
     /// Spawns a serving role.
     pub fn spawn(&self, arguments: &[&str]) -> Process {
-        let metrics = format!("127.0.0.1:{}", free_port());
-        let mut command = self.command(arguments);
-        command.args(["--metrics-listen", &metrics]);
-        let child = command.stdout(Stdio::null()).spawn().unwrap();
-        Process { child, ops_url: format!("http://{metrics}") }
+        Process::spawn(self.command(arguments))
     }
 
     /// Runs a command to its end: exit code, stdout, stderr.
@@ -210,6 +212,13 @@ impl Fleet {
 }
 
 impl Process {
+    /// Spawns a serving role, with a port for its metrics.
+    pub fn spawn(mut command: Command) -> Self {
+        let metrics = format!("127.0.0.1:{}", free_port());
+        command.args(["--metrics-listen", &metrics]).stdout(Stdio::null());
+        Self { child: command.spawn().unwrap(), ops_url: format!("http://{metrics}") }
+    }
+
     /// Waits until it is ready.
     pub async fn ready(&self) {
         eventually("the process is ready", SOON, || async { self.is_ready().await.then_some(()) })
@@ -246,9 +255,7 @@ impl Process {
 
     /// SIGTERM, and waits for the end.
     pub async fn terminate(&mut self) -> ExitStatus {
-        let id = self.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
-        assert!(sent.success());
+        signal(self.id(), "TERM").await;
         self.ended(Duration::from_mins(1)).await
     }
 

@@ -199,7 +199,7 @@ async fn serve(mut stream: TcpStream, desk: Desk) {
 }
 
 /// The next request; what came after it stays in `bytes`.
-async fn read(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Request> {
+pub async fn read(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Request> {
     let mut chunk = [0; 4096];
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {

@@ -1,7 +1,9 @@
 //! The broker and the store of one test, and outages of both.
 
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::str::FromStr;
 
 use tokio::process::Command;
 
@@ -75,9 +77,20 @@ impl Services {
         self.script("redis-start", &[]).await;
     }
 
-    /// Calls rabbitmqctl.
-    pub async fn rabbitmqctl(&self, arguments: &[&str]) {
-        self.script("rabbitmqctl", arguments).await;
+    /// Calls rabbitmqctl, and answers what it says.
+    pub async fn rabbitmqctl(&self, arguments: &[&str]) -> String {
+        self.script("rabbitmqctl", arguments).await
+    }
+
+    /// The virtual host.
+    pub fn vhost(&self) -> &str {
+        &self.vhost
+    }
+
+    /// What `services.sh` keeps in a file of its folder, such as a port or a process's id.
+    pub fn number<T: FromStr<Err: Debug>>(&self, file: &str) -> T {
+        let text = std::fs::read_to_string(self.folder.join(file)).unwrap();
+        text.trim().parse().unwrap()
     }
 
     /// A connection to this test's database.
@@ -86,11 +99,13 @@ impl Services {
         client.get_multiplexed_async_connection().await.unwrap()
     }
 
-    async fn script(&self, name: &str, arguments: &[&str]) {
+    /// Calls a script of `services.sh`, and answers what it says.
+    pub async fn script(&self, name: &str, arguments: &[&str]) -> String {
         let mut script = Command::new(self.folder.join(name));
         let ended = script.args(arguments).stdin(Stdio::null()).output().await.unwrap();
         let errors = String::from_utf8_lossy(&ended.stderr);
         assert!(ended.status.success(), "{name} {arguments:?}: {errors}");
+        String::from_utf8_lossy(&ended.stdout).into_owned()
     }
 }
 
