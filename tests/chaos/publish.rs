@@ -69,9 +69,9 @@ struct Order {
 
 fn order(random: &mut StdRng, name: &str) -> Order {
     let event_type = match random.random_range(0..100) {
-        0..50 => PLACED,
-        50..77 => PAID,
-        77..97 => SHIPPED,
+        0..60 => PLACED,
+        60..87 => PAID,
+        87..97 => SHIPPED,
         _ => LOST,
     };
     // Every other one can be published again without becoming two.

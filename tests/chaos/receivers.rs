@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
     Honest,
-    /// After one to three seconds.
+    /// After a second or so, before the endpoint's time-out.
     Slow,
     /// With something that is no answer.
     Lying,
@@ -91,7 +91,7 @@ async fn serve(mut stream: TcpStream, desk: Desk) {
             return lie(stream).await;
         }
         if mood == Mood::Slow {
-            sleep(Duration::from_millis(rand::random_range(1000..3000))).await;
+            sleep(Duration::from_millis(rand::random_range(300..1500))).await;
         }
         let fails = match desk.nature {
             Nature::Failing => true,

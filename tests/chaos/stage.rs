@@ -54,7 +54,7 @@ impl Stage {
         let short = matches!(nature, Nature::Failing | Nature::NoTls);
         let schedule = if short { vec!["1s"] } else { vec!["3s"; 30] };
         let fields = json!({
-            "url": receiver.url, "events": [event_type], "timeout": "8s",
+            "url": receiver.url, "events": [event_type], "timeout": if nature == Nature::Moody { "2s" } else { "8s" },
             "retry": {"schedule": schedule},
         });
         let id = loop {

@@ -41,6 +41,7 @@ mod receivers;
 mod resend;
 mod retries;
 mod secrets;
+mod settling;
 mod telemetry;
 mod tidy;
 mod tokens;

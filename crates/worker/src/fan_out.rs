@@ -1,5 +1,6 @@
 //! From an event to its deliveries.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
@@ -15,17 +16,33 @@ use crate::hold::GiveBack;
 const PUBLISHED_AT_ONCE: usize = 256;
 
 impl Worker {
-    /// Makes the first attempt for every endpoint that wants the event; for many endpoints, makes
-    /// each delivery a message of its own.
+    /// An event that came back: whom it was for when it came first, it is for still. An endpoint may
+    /// have been switched off or deleted since, and its delivery must not vanish with that.
+    pub(crate) async fn fan_out_again(
+        &self,
+        event: Arc<Event>,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<(), GiveBack> {
+        let ask = || self.store.event_status(&event.tenant, &event.id);
+        let status = self.remembered("asking whom an event was for", ask).await?;
+        let begun = status.map(|status| status.deliveries).unwrap_or_default();
+        let begun = begun.into_iter().map(|delivery| delivery.endpoint).collect();
+        self.fan_out(event, begun, slot).await
+    }
+
+    /// Makes the first attempt for every endpoint that wants the event, and for those whose
+    /// deliveries had `begun`; for many endpoints, makes each delivery a message of its own.
     pub(crate) async fn fan_out(
         &self,
         event: Arc<Event>,
+        begun: Vec<EndpointId>,
         slot: OwnedSemaphorePermit,
     ) -> Result<(), GiveBack> {
         let load = || self.endpoints.of(&event.tenant);
         let targets = self.remembered("looking up endpoints", load).await?;
         let wanting = targets.wanting(&event).map(|target| target.endpoint.id.clone());
-        let ids: Vec<EndpointId> = wanting.collect();
+        let ids: BTreeSet<EndpointId> = wanting.chain(begun).collect();
+        let ids: Vec<EndpointId> = ids.into_iter().collect();
         let remember = || self.store.remember_event(&event, Some(&ids));
         self.remembered("remembering an event", remember).await?;
         if ids.len() > self.options.fan_out_inline {

@@ -15,12 +15,11 @@ impl Worker {
     /// the lease gives the message back.
     pub(crate) async fn handle(self: Arc<Self>, lease: Lease, slot: OwnedSemaphorePermit) {
         self.metrics.leased(&lease);
-        let poison = lease.redeliveries > self.options.delivery_limit;
-        let Lease { message, receipt, .. } = lease;
+        let Lease { message, redeliveries, receipt } = lease;
         let handled = tokio::select! {
             biased;
             () = self.abandon.cancelled() => Err(GiveBack),
-            handled = self.handle_message(message, poison, slot) => handled,
+            handled = self.handle_message(message, redeliveries, slot) => handled,
         };
         if handled.is_err() {
             return;
@@ -33,14 +32,18 @@ impl Worker {
     async fn handle_message(
         &self,
         message: Message,
-        poison: bool,
+        redeliveries: u32,
         slot: OwnedSemaphorePermit,
     ) -> Result<(), GiveBack> {
+        let poison = redeliveries > self.options.delivery_limit;
         match message {
             Message::Event(event) if poison => {
                 self.bury(DeadLetterReason::Poison, Remains::Event(Arc::new(event))).await
             }
-            Message::Event(event) => self.fan_out(Arc::new(event), slot).await,
+            Message::Event(event) if redeliveries > 0 => {
+                self.fan_out_again(Arc::new(event), slot).await
+            }
+            Message::Event(event) => self.fan_out(Arc::new(event), Vec::new(), slot).await,
             Message::Delivery(delivery) if poison => {
                 self.give_up(delivery, DeadLetterReason::Poison).await
             }
