@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use e2e::fleet::Fleet;
+use hookfleet_backends::sqlite::inspect;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio_util::sync::CancellationToken;
@@ -188,7 +189,12 @@ async fn run_embedded(arguments: &Arguments, seed: u64, logs: &Path) -> Run {
     };
     let doors = vec![Door::Http(fleet.client.clone())];
     tokio::join!(stage.load(arguments, seed, doors, &over), faults);
-    stage.settle(arguments, seed, &log, async || 0).await
+    let data = fleet.data_folder().unwrap();
+    let waiting = async || {
+        let counts = inspect(&data).await.unwrap().counts;
+        counts.iter().find(|(what, _)| what.ends_with("waiting")).unwrap().1
+    };
+    stage.settle(arguments, seed, &log, waiting).await
 }
 
 fn random(seed: u64, part: u64) -> StdRng {

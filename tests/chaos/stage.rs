@@ -18,8 +18,9 @@ use crate::publish::{Door, LOST, PAID, PLACED, SHIPPED, publish};
 use crate::receivers::{Mood, Nature, Receiver};
 use crate::report::Run;
 
-/// How long everything may take to be delivered once all is healed.
-const DRAIN_WAIT_MAX: Duration = Duration::from_mins(4);
+/// How long everything may take to be delivered once all is healed: what found its endpoint's lane
+/// full may have been put off for ten minutes.
+const DRAIN_WAIT_MAX: Duration = Duration::from_mins(12);
 /// A worker may know an older list of endpoints for so long.
 const ENDPOINTS_KNOWN_AFTER: Duration = Duration::from_secs(12);
 

@@ -46,6 +46,7 @@ mod telemetry;
 mod tidy;
 mod tokens;
 mod transfer;
+mod upgrade;
 mod verify;
 
 /// The binary under test.

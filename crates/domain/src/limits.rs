@@ -45,6 +45,8 @@ pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 pub const TIMEOUT_MAX: Duration = Duration::from_mins(2);
 /// What a worker's lease on a delivery lasts beyond the endpoint's time-out: time to settle.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(20);
+/// How long a message of a later version is put off, until a worker that knows it may take it.
+pub const NEWER_WAIT: Duration = Duration::from_mins(1);
 /// `Retry-After` is honoured up to this.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 /// Custom headers of one endpoint.

@@ -37,6 +37,8 @@ pub enum Outgoing<'a> {
     DeadLetter(&'a DeadLetter),
     /// A message that could not be read, once more to the events queue.
     Raw(&'a RawMessage),
+    /// A message of a later version, byte for byte, to come again after a delay.
+    Newer(&'a NewerMessage, Delay),
 }
 
 /// Something that was leased.
@@ -48,8 +50,21 @@ pub enum Message {
     Draft(hookfleet_domain::Draft),
     /// A delivery whose time has come.
     Delivery(Delivery),
+    /// One that a later version of this program wrote.
+    Newer(NewerMessage),
     /// Bytes that are none of these.
     Malformed(RawMessage),
+}
+
+/// A message that a later version of this program wrote, and that this one leaves to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewerMessage {
+    /// Its version.
+    pub version: u32,
+    /// Its body.
+    pub bytes: Vec<u8>,
+    /// What travels beside it, if it is an event; else it is a delivery.
+    pub event: Option<wire::Envelope>,
 }
 
 /// A message that could not be read.

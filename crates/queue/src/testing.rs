@@ -17,8 +17,8 @@ use hookfleet_domain::{
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    Depth, Lease, Leases, Message, Outgoing, Queue, QueueError, QueueKind, RawMessage, Receipt,
-    wire,
+    Depth, Lease, Leases, Message, NewerMessage, Outgoing, Queue, QueueError, QueueKind,
+    RawMessage, Receipt, wire,
 };
 
 /// Patience for what comes at once.
@@ -40,7 +40,9 @@ fn event(n: u32) -> Event {
     };
     match wire::decode_event(body.into_bytes(), envelope) {
         Message::Event(event) => event,
-        Message::Draft(_) | Message::Delivery(_) | Message::Malformed(_) => panic!("no event"),
+        Message::Draft(_) | Message::Delivery(_) | Message::Newer(_) | Message::Malformed(_) => {
+            panic!("no event")
+        }
     }
 }
 
@@ -77,7 +79,7 @@ fn event_id(message: &Message) -> Option<EventId> {
     match message {
         Message::Event(event) => Some(event.id.clone()),
         Message::Delivery(delivery) => Some(delivery.event.id.clone()),
-        Message::Draft(_) | Message::Malformed(_) => None,
+        Message::Draft(_) | Message::Newer(_) | Message::Malformed(_) => None,
     }
 }
 
@@ -160,6 +162,28 @@ pub async fn depths_are_told(queue: &dyn Queue) {
     waits(queue, QueueKind::Delayed, 0).await;
     leases.close().await;
     assert_eq!(seen(queue, true).await.len(), 1);
+}
+
+/// What a later version wrote is what it was after it was put off, byte for byte.
+pub async fn what_is_newer_is_kept_as_it_is(queue: &dyn Queue) {
+    let mut leases = begin(queue).await;
+    let envelope = wire::Envelope {
+        idempotency_key: "key-1".parse().ok(),
+        trace: event(1).trace,
+        accepted_at: Timestamp::from_unix_ms(1_700_000_000_123),
+    };
+    for event in [Some(envelope), None] {
+        let bytes = br#"{"v":9,"what":"ever"}"#.to_vec();
+        let newer = NewerMessage { version: 9, bytes, event };
+        let delay = Delay::exactly(Duration::from_secs(1));
+        publish(queue, Outgoing::Newer(&newer, delay)).await;
+        nothing_comes(&mut leases).await;
+        let lease = next(&mut leases).await;
+        let Message::Newer(came) = &lease.message else { panic!("{lease:?}") };
+        assert_eq!(*came, newer);
+        settle(lease).await;
+    }
+    leases.close().await;
 }
 
 /// What is not settled comes again, and says how often.

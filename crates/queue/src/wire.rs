@@ -1,9 +1,10 @@
 //! The bytes of every message, in one place.
 //!
 //! An event is the public format that any AMQP client may write. Deliveries and dead letters are
-//! our own, carry a version `v`, and refuse what they do not know, so that a worker older than a
-//! message gives it up as malformed (raw, and replayable later) instead of dropping half of it.
-//! A fleet is therefore updated workers first, then whatever publishes.
+//! our own. All carry a version `v` (an event without one has the first) and refuse what they do not
+//! know. A message of a later version is left to a worker that knows it ([`NewerMessage`]): it is
+//! neither read by halves nor given up. So a fleet can be updated in any order; workers first, and
+//! nothing has to wait.
 
 use std::sync::Arc;
 
@@ -17,12 +18,12 @@ use hookfleet_domain::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Message, RawMessage};
+use crate::{Message, NewerMessage, RawMessage};
 
-const VERSION: u8 = 1;
+const VERSION: u32 = 1;
 
 /// What travels beside an event's body.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// `message_id`
     pub idempotency_key: Option<IdempotencyKey>,
@@ -32,10 +33,18 @@ pub struct Envelope {
     pub accepted_at: Timestamp,
 }
 
-/// `{"tenant","type","data","project"?,"id"?,"timestamp"?}`
+/// What every body says first, whatever its version.
+#[derive(Deserialize)]
+struct Versioned {
+    v: u32,
+}
+
+/// `{"tenant","type","data","project"?,"id"?,"timestamp"?}`; `v` is left out while it is 1.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EventBody {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    v: Option<u32>,
     tenant: TenantId,
     #[serde(rename = "type")]
     event_type: EventType,
@@ -70,7 +79,7 @@ struct CarriedEvent {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeliveryBody {
-    v: u8,
+    v: u32,
     endpoint: EndpointId,
     generation: Generation,
     attempt: AttemptNumber,
@@ -82,7 +91,7 @@ struct DeliveryBody {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeadLetterBody {
-    v: u8,
+    v: u32,
     id: DeadLetterId,
     reason: DeadLetterReason,
     died_at: Timestamp,
@@ -109,6 +118,7 @@ struct RawBody {
 /// The body of an event of ours. Its envelope travels in the message's properties.
 pub fn encode_event(event: &Event) -> Vec<u8> {
     json(&EventBody {
+        v: None,
         tenant: event.tenant.clone(),
         event_type: event.event_type.clone(),
         project: event.project.clone(),
@@ -118,8 +128,17 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
     })
 }
 
+/// The version of a body that is later than what we know.
+fn newer(bytes: &[u8]) -> Option<u32> {
+    let body: Versioned = serde_json::from_slice(bytes).ok()?;
+    (body.v > VERSION).then_some(body.v)
+}
+
 /// Reads what came to the events queue: an event of ours, a plain client's, or neither.
 pub fn decode_event(bytes: Vec<u8>, envelope: Envelope) -> Message {
+    if let Some(version) = newer(&bytes) {
+        return Message::Newer(NewerMessage { version, bytes, event: Some(envelope) });
+    }
     match read_event(&bytes, &envelope) {
         Ok(message) => message,
         Err(error) => Message::Malformed(RawMessage {
@@ -133,6 +152,9 @@ pub fn decode_event(bytes: Vec<u8>, envelope: Envelope) -> Message {
 
 fn read_event(bytes: &[u8], envelope: &Envelope) -> Result<Message, String> {
     let body: EventBody = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if let Some(version) = body.v.filter(|version| *version != VERSION) {
+        return Err(unknown_version(version));
+    }
     let draft = Draft {
         tenant: body.tenant,
         event_type: body.event_type,
@@ -156,6 +178,9 @@ pub fn encode_delivery(delivery: &Delivery) -> Vec<u8> {
 
 /// Reads what came to the deliveries queue.
 pub fn decode_delivery(bytes: Vec<u8>) -> Message {
+    if let Some(version) = newer(&bytes) {
+        return Message::Newer(NewerMessage { version, bytes, event: None });
+    }
     let error = match serde_json::from_slice::<DeliveryBody>(&bytes) {
         Ok(body) if body.v == VERSION => return Message::Delivery(body.read()),
         Ok(body) => unknown_version(body.v),
@@ -190,17 +215,26 @@ pub fn encode_dead_letter(letter: &DeadLetter) -> Vec<u8> {
     json(&body)
 }
 
-/// Bytes that are no dead letter of a version that we know: what is wrong with them.
+/// Bytes that are no dead letter of a version that we know.
 #[derive(Debug, thiserror::Error)]
-#[error("dead letter is unreadable: {0}")]
-pub struct UnreadableLetter(String);
+pub enum UnreadableLetter {
+    /// They are one of a later version: leave it to whoever knows that.
+    #[error("dead letter is of version {0}: expected {VERSION}")]
+    Newer(u32),
+    /// They are none: what is wrong with them.
+    #[error("dead letter is unreadable: {0}")]
+    Malformed(String),
+}
 
 /// Reads a dead letter.
 pub fn decode_dead_letter(bytes: &[u8]) -> Result<DeadLetter, UnreadableLetter> {
-    let unreadable = |error: &dyn std::fmt::Display| UnreadableLetter(error.to_string());
+    let unreadable = |error: &dyn std::fmt::Display| UnreadableLetter::Malformed(error.to_string());
+    if let Some(version) = newer(bytes) {
+        return Err(UnreadableLetter::Newer(version));
+    }
     let body: DeadLetterBody = serde_json::from_slice(bytes).map_err(|error| unreadable(&error))?;
     if body.v != VERSION {
-        return Err(UnreadableLetter(unknown_version(body.v)));
+        return Err(unreadable(&unknown_version(body.v)));
     }
     let remains = match (body.delivery, body.event, body.raw) {
         (Some(delivery), None, None) => Remains::Delivery(delivery.read()),
@@ -212,13 +246,13 @@ pub fn decode_dead_letter(bytes: &[u8]) -> Result<DeadLetter, UnreadableLetter> 
             trace: raw.trace,
         },
         _ => {
-            return Err(UnreadableLetter("expected one of delivery, event, raw".to_owned()));
+            return Err(unreadable(&"expected one of delivery, event, raw"));
         }
     };
     Ok(DeadLetter { id: body.id, reason: body.reason, died_at: body.died_at, remains })
 }
 
-fn unknown_version(version: u8) -> String {
+fn unknown_version(version: u32) -> String {
     format!("its version is {version}: expected {VERSION}")
 }
 

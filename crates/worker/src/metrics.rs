@@ -21,6 +21,7 @@ pub struct WorkerMetrics {
     attempt_seconds: Histogram,
     delivery_seconds: Histogram,
     retries: IntCounter,
+    newer: IntCounter,
     deferrals: IntCounterVec,
     dead_letters: IntCounterVec,
     drained: IntCounterVec,
@@ -95,6 +96,10 @@ impl WorkerMetrics {
                 "From an event's acceptance to its successful delivery, retries included.",
             )?,
             retries: counter("hookfleet_retries_scheduled_total", "Retries scheduled.")?,
+            newer: counter(
+                "hookfleet_newer_messages_total",
+                "Messages of a later version of this program, put off for a worker of that version.",
+            )?,
             deferrals: counters(
                 "hookfleet_deferrals_total",
                 "Deliveries put off without an attempt, by reason.",
@@ -155,11 +160,16 @@ impl WorkerMetrics {
         }
     }
 
+    pub(crate) fn left_to_newer(&self) {
+        self.newer.inc();
+    }
+
     pub(crate) fn leased(&self, lease: &Lease) {
         let kind = match &lease.message {
             Message::Event(_) => "event",
             Message::Draft(_) => "draft",
             Message::Delivery(_) => "delivery",
+            Message::Newer(_) => "newer",
             Message::Malformed(_) => "malformed",
         };
         self.leases.with_label_values(&[kind]).inc();

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::acks::Acks;
 use super::errors::queue_error;
 use super::link::Link;
-use super::publish::{ACCEPTED_AT, TRACEPARENT};
+use super::publish::{ACCEPTED_AT, PUT_OFF, TRACEPARENT};
 use super::topology;
 use super::values::{header, integer, text};
 
@@ -83,11 +83,13 @@ impl RabbitLeases {
             receipt: Receipt::new(self.acks.receipt(delivery.delivery_tag)),
             redeliveries: redeliveries(&delivery.properties, delivery.redelivered),
             message: match kind {
-                Kind::Event => {
+                Kind::Delivery if header(&delivery.properties, PUT_OFF).is_none() => {
+                    wire::decode_delivery(delivery.data)
+                }
+                Kind::Event | Kind::Delivery => {
                     let envelope = envelope(&delivery.properties, self.clock.now());
                     wire::decode_event(delivery.data, envelope)
                 }
-                Kind::Delivery => wire::decode_delivery(delivery.data),
             },
         }
     }

@@ -22,7 +22,10 @@ use super::version::Version;
 
 /// A broker that does not answer is noticed after two of these.
 const HEARTBEAT_S: u16 = 10;
-const CONNECT_WAIT_MAX: Duration = Duration::from_secs(20);
+/// How long the broker may take over one step. Connecting as a whole has no deadline: a hundred
+/// declarations on a cluster that has just lost a node take as long as they take, and beginning them
+/// anew would only add to its load.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Where the broker is and what it is to look like.
 #[derive(Debug, Clone)]
@@ -53,13 +56,6 @@ pub struct Link {
 impl Link {
     /// Connects, and declares the topology.
     pub async fn connect(options: &RabbitOptions) -> Result<Arc<Self>, QueueError> {
-        match timeout(CONNECT_WAIT_MAX, Self::try_connect(options)).await {
-            Ok(link) => link.map(Arc::new),
-            Err(_) => Err(QueueError::Unavailable("the broker does not answer".to_owned())),
-        }
-    }
-
-    async fn try_connect(options: &RabbitOptions) -> Result<Self, QueueError> {
         let uri = uri(options)?;
         let shape = Shape {
             version: Version::ask(&uri).await?,
@@ -68,13 +64,13 @@ impl Link {
         };
         let publishing = open(&uri, &format!("{} publishing", options.name)).await?;
         let consuming = open(&uri, &format!("{} consuming", options.name)).await?;
-        let publisher = publishing.create_channel().await.map_err(|e| queue_error(&e))?;
+        let publisher = answer(publishing.create_channel()).await?;
         for declaration in declarations(&shape) {
             declare(&publisher, &declaration).await?;
         }
-        let select = publisher.confirm_select(ConfirmSelectOptions::default());
-        select.await.map_err(|error| queue_error(&error))?;
-        Ok(Self { uri, name: options.name.clone(), publishing, consuming, publisher, shape })
+        answer(publisher.confirm_select(ConfirmSelectOptions::default())).await?;
+        let name = options.name.clone();
+        Ok(Arc::new(Self { uri, name, publishing, consuming, publisher, shape }))
     }
 
     /// One more connection to the same broker, for this purpose.
@@ -116,13 +112,31 @@ pub fn uri(options: &RabbitOptions) -> Result<AMQPUri, QueueError> {
 /// Opens a connection under this name.
 pub async fn open(uri: &AMQPUri, name: &str) -> Result<Connection, QueueError> {
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connected = Connection::connect_uri(uri.clone(), properties).await;
-    connected.map_err(|error| queue_error(&error))
+    answer(Connection::connect_uri(uri.clone(), properties)).await
+}
+
+/// The broker's answer to one step.
+async fn answer<T>(step: impl Future<Output = lapin::Result<T>>) -> Result<T, QueueError> {
+    match timeout(ANSWER_WAIT_MAX, step).await {
+        Ok(answer) => answer.map_err(|error| queue_error(&error)),
+        Err(_) => Err(QueueError::Unavailable("the broker does not answer".to_owned())),
+    }
 }
 
 async fn declare(channel: &Channel, declaration: &Declaration) -> Result<(), QueueError> {
+    answer(ask_for(channel, declaration)).await.map_err(|error| match error {
+        QueueError::Refused(why) => {
+            QueueError::Refused(format!("{} is declared differently: {why}", declaration.name()))
+        }
+        error @ (QueueError::Unavailable(_) | QueueError::Blocked(_) | QueueError::PassBusy) => {
+            error
+        }
+    })
+}
+
+async fn ask_for(channel: &Channel, declaration: &Declaration) -> lapin::Result<()> {
     let none = FieldTable::default();
-    let declared = match declaration {
+    match declaration {
         Declaration::Exchange { name, kind } => {
             let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
             channel.exchange_declare(name.as_str().into(), kind.clone(), options, none).await
@@ -142,15 +156,7 @@ async fn declare(channel: &Channel, declaration: &Declaration) -> Result<(), Que
             let options = ExchangeBindOptions::default();
             channel.exchange_bind(names.0, names.1, names.2, options, none).await
         }
-    };
-    declared.map_err(|error| match queue_error(&error) {
-        QueueError::Refused(why) => {
-            QueueError::Refused(format!("{} is declared differently: {why}", declaration.name()))
-        }
-        error @ (QueueError::Unavailable(_) | QueueError::Blocked(_) | QueueError::PassBusy) => {
-            error
-        }
-    })
+    }
 }
 
 impl Declaration {

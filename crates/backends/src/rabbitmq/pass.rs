@@ -38,6 +38,7 @@ const LOCK: &str = "hookfleet.pass";
 pub struct RabbitPass {
     /// Holds the lock; closed when it is dropped.
     _connection: Connection,
+    link: Arc<Link>,
     channel: Arc<Channel>,
     letters: Consumer,
     marker: String,
@@ -48,7 +49,7 @@ pub struct RabbitPass {
 impl RabbitPass {
     /// Takes the lock, then marks the end.
     pub async fn begin(
-        link: &Link,
+        link: &Arc<Link>,
         clock: Arc<dyn Clock>,
         tasks: &TaskTracker,
     ) -> Result<Self, QueueError> {
@@ -71,6 +72,7 @@ impl RabbitPass {
         publish::mark(link, MARKER, &marker).await?;
         Ok(Self {
             _connection: connection,
+            link: Arc::clone(link),
             channel: Arc::new(channel),
             letters,
             marker,
@@ -79,8 +81,19 @@ impl RabbitPass {
         })
     }
 
-    fn letter(&self, delivery: Delivery) -> (DeadLetter, Receipt) {
-        let letter = wire::decode_dead_letter(&delivery.data);
+    /// A letter of a later version stays as it is, for a pass of a worker that knows it.
+    async fn leave(&self, delivery: Delivery, version: u32) -> Result<(), QueueError> {
+        tracing::warn!("a dead letter of version {version} was passed over");
+        publish::put_back(&self.link, &delivery.data).await?;
+        let acked = delivery.acker.ack(BasicAckOptions::default()).await;
+        acked.map(drop).map_err(|error| queue_error(&error))
+    }
+
+    fn letter(
+        &self,
+        letter: Result<DeadLetter, wire::UnreadableLetter>,
+        delivery: Delivery,
+    ) -> (DeadLetter, Receipt) {
         let letter = letter.unwrap_or_else(|error| self.foreign(&delivery, &error));
         let receipt = LetterReceipt {
             acker: delivery.acker,
@@ -117,7 +130,13 @@ impl Pass for RabbitPass {
                 }
             };
             let Some(marker) = marker(&delivery) else {
-                return Ok(Some(self.letter(delivery)));
+                match wire::decode_dead_letter(&delivery.data) {
+                    Err(wire::UnreadableLetter::Newer(version)) => {
+                        self.leave(delivery, version).await?;
+                        continue;
+                    }
+                    letter => return Ok(Some(self.letter(letter, delivery))),
+                }
             };
             let ours = marker == self.marker;
             let acked = delivery.acker.ack(BasicAckOptions::default()).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hookfleet_domain::Event;
-use hookfleet_queue::{Outgoing, QueueError, RawMessage, wire};
+use hookfleet_queue::{NewerMessage, Outgoing, QueueError, RawMessage, wire};
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation};
@@ -20,6 +20,8 @@ const PERSISTENT: u8 = 2;
 pub const BLOCKED: &str = "the broker is short of memory or disk (connection.blocked)";
 /// Header with the time at which an event was accepted, in ms since 1970.
 pub const ACCEPTED_AT: &str = "hookfleet-accepted-at";
+/// Header of an event that was put off: it comes by the deliveries queue.
+pub const PUT_OFF: &str = "hookfleet-put-off";
 /// Header with the event's place in a trace.
 pub const TRACEPARENT: &str = "traceparent";
 
@@ -64,6 +66,11 @@ fn address(link: &Link, message: Outgoing<'_>) -> Letter {
             properties: json(),
             body: wire::encode_dead_letter(letter),
         },
+        Outgoing::Newer(newer, delay) => {
+            // Any worker reads every partition.
+            let (exchange, key) = topology::delayed_route(delay, 0);
+            Letter { exchange, key, properties: newer_properties(newer), body: newer.bytes.clone() }
+        }
         Outgoing::Raw(raw) => Letter {
             exchange: topology::INTAKE.to_owned(),
             key: "0".to_owned(),
@@ -91,6 +98,13 @@ async fn send(channel: &Channel, letter: Letter) -> Result<(), QueueError> {
     }
 }
 
+/// Puts a dead letter that is not ours to read behind the others, as it is.
+pub async fn put_back(link: &Link, bytes: &[u8]) -> Result<(), QueueError> {
+    let (exchange, key) = (String::new(), topology::DEAD.to_owned());
+    let letter = Letter { exchange, key, properties: json(), body: bytes.to_vec() };
+    confirmed(link, letter).await
+}
+
 /// A message for the dead letters that marks where a pass begins.
 pub async fn mark(link: &Link, header: &str, mark: &str) -> Result<(), QueueError> {
     let mut headers = FieldTable::default();
@@ -101,6 +115,10 @@ pub async fn mark(link: &Link, header: &str, mark: &str) -> Result<(), QueueErro
         properties: json().with_headers(headers),
         body: Vec::new(),
     };
+    confirmed(link, letter).await
+}
+
+async fn confirmed(link: &Link, letter: Letter) -> Result<(), QueueError> {
     match timeout(CONFIRM_WAIT_MAX, send(&link.publisher, letter)).await {
         Ok(result) => result,
         Err(_) => Err(QueueError::Unavailable("no confirm from the broker".to_owned())),
@@ -114,14 +132,25 @@ fn json() -> BasicProperties {
 }
 
 fn event_properties(event: &Event) -> BasicProperties {
+    let Event { idempotency_key, trace, accepted_at, .. } = event.clone();
+    enveloped(&wire::Envelope { idempotency_key, trace, accepted_at }, FieldTable::default())
+}
+
+fn newer_properties(newer: &NewerMessage) -> BasicProperties {
+    let Some(envelope) = &newer.event else { return json() };
     let mut headers = FieldTable::default();
-    let accepted_at = AMQPValue::LongLongInt(event.accepted_at.unix_ms());
+    headers.insert(PUT_OFF.into(), AMQPValue::LongString("event".into()));
+    enveloped(envelope, headers)
+}
+
+fn enveloped(envelope: &wire::Envelope, mut headers: FieldTable) -> BasicProperties {
+    let accepted_at = AMQPValue::LongLongInt(envelope.accepted_at.unix_ms());
     headers.insert(ACCEPTED_AT.into(), accepted_at);
-    if let Some(trace) = &event.trace {
+    if let Some(trace) = &envelope.trace {
         headers.insert(TRACEPARENT.into(), AMQPValue::LongString(trace.as_str().into()));
     }
     let properties = json().with_headers(headers);
-    match &event.idempotency_key {
+    match &envelope.idempotency_key {
         Some(key) => properties.with_message_id(key.as_str().into()),
         None => properties,
     }

@@ -36,6 +36,7 @@ async fn contract() {
         let queue = queue(partitions).await;
         testing::messages_come_as_they_went(&queue).await;
         testing::depths_are_told(&queue).await;
+        testing::what_is_newer_is_kept_as_it_is(&queue).await;
         testing::what_is_not_settled_comes_again(&queue).await;
         testing::delays_are_kept(&queue).await;
         testing::passes_see_everything_once(&queue).await;

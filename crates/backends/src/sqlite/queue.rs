@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use hookfleet_domain::{Clock, Event, Timestamp};
 use hookfleet_queue::{
-    Archive, Depth, Leases, Outgoing, Pass, Queue, QueueError, QueueKind, RawMessage, Readiness,
-    wire,
+    Archive, Depth, Leases, NewerMessage, Outgoing, Pass, Queue, QueueError, QueueKind, RawMessage,
+    Readiness, wire,
 };
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
@@ -162,6 +162,21 @@ impl Stored {
         }
     }
 
+    fn newer(newer: &NewerMessage) -> (Kind, Self) {
+        let body = newer.bytes.clone();
+        let Some(envelope) = &newer.event else {
+            return (Kind::Delivery, Self::delivery(body));
+        };
+        let wire::Envelope { idempotency_key, trace, accepted_at } = envelope;
+        let event = Self {
+            accepted_ms: accepted_at.unix_ms(),
+            idempotency_key: idempotency_key.as_ref().map(|key| key.as_str().to_owned()),
+            trace: trace.as_ref().map(|trace| trace.as_str().to_owned()),
+            body,
+        };
+        (Kind::Event, event)
+    }
+
     fn raw(raw: &RawMessage, now: Timestamp) -> Self {
         Self {
             accepted_ms: now.unix_ms(),
@@ -224,6 +239,11 @@ impl Queue for SqliteQueue {
                 let due = now.after(std::time::Duration::from(delay));
                 let body = wire::encode_delivery(delivery);
                 self.enqueue(Kind::Delivery, due.unix_ms(), Stored::delivery(body)).await
+            }
+            Outgoing::Newer(newer, delay) => {
+                let due = now.after(std::time::Duration::from(delay));
+                let (kind, stored) = Stored::newer(newer);
+                self.enqueue(kind, due.unix_ms(), stored).await
             }
             Outgoing::DeadLetter(letter) => self.bury(wire::encode_dead_letter(letter)).await,
         }

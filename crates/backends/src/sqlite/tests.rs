@@ -61,6 +61,7 @@ async fn the_queue_contract() {
     let file = open(&folder);
     queue::messages_come_as_they_went(file.queue.as_ref()).await;
     queue::depths_are_told(file.queue.as_ref()).await;
+    queue::what_is_newer_is_kept_as_it_is(file.queue.as_ref()).await;
     queue::what_is_not_settled_comes_again(file.queue.as_ref()).await;
     queue::one_among_many_comes_again(file.queue.as_ref()).await;
     queue::leasing_is_bounded(file.queue.as_ref()).await;

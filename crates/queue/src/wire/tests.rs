@@ -103,9 +103,22 @@ fn a_plain_clients_event_has_no_id_yet() {
 
 #[test]
 fn a_later_version_is_not_read_by_halves() {
-    let body = text(encode_delivery(&delivery())).replacen("\"v\":1", "\"v\":2", 1);
-    let Message::Malformed(raw) = decode_delivery(body.into()) else { panic!("was read") };
-    assert_eq!(raw.error, "its version is 2: expected 1");
+    let later = |bytes| text(bytes).replacen("\"v\":1", "\"v\":2,\"more\":[]", 1).into_bytes();
+    let body = later(encode_delivery(&delivery()));
+    let Message::Newer(newer) = decode_delivery(body.clone()) else { panic!("was read") };
+    assert_eq!(newer, NewerMessage { version: 2, bytes: body, event: None });
+
+    let body = br#"{"v":7,"tenants":["acme"]}"#.to_vec();
+    let Message::Newer(newer) = decode_event(body.clone(), no_envelope()) else {
+        panic!("was read")
+    };
+    assert_eq!(newer, NewerMessage { version: 7, bytes: body, event: Some(no_envelope()) });
+
+    let now = Timestamp::from_unix_ms(0);
+    let letter = DeadLetter::of_delivery(delivery(), DeadLetterReason::Exhausted, now);
+    let read = decode_dead_letter(&later(encode_dead_letter(&letter)));
+    assert!(matches!(read, Err(UnreadableLetter::Newer(2))), "{read:?}");
+    check_malformed(r#"{"v":0,"tenant":"acme","type":"a.b","data":1}"#, "version is 0");
 }
 
 proptest! {
