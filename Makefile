@@ -30,10 +30,10 @@ else
 	  cargo test --workspace -- --test-threads=1 outage'
 endif
 
-CHAOS := --seed 1 --runs 10 --seconds 180
+CHAOS := --seed 1 --runs 10 --seconds 180 --report docs/chaos
 chaos: ## half an hour of faults over a cluster of three nodes, and its report in docs/; CHAOS=… for less
 	cargo build --workspace --bins
-	$(SERVICES) cluster -- target/debug/chaos --report docs/chaos $(CHAOS)
+	$(SERVICES) cluster -- target/debug/chaos $(CHAOS)
 
 BACKEND ?= embedded
 bench: ## figures, beside the floor of this machine; BACKEND=embedded or fleet, ARGS=…
