@@ -152,6 +152,7 @@ proptest! {
                 prop_assert_eq!(messages::encode_event(&again), written);
             }
             Message::Malformed(raw) => prop_assert_eq!(&raw.bytes, &bytes, "kept as it came"),
+            Message::Newer(newer) => prop_assert_eq!(&newer.bytes, &bytes, "kept as it came"),
             Message::Draft(_) | Message::Delivery(_) => {}
         }
         if let Message::Delivery(delivery) = messages::decode_delivery(bytes.clone()) {

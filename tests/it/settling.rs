@@ -15,15 +15,15 @@ use e2e::receiver::{Answer, Receiver};
 use e2e::{IN_A_WHILE, SOON};
 use hookfleet_backends::sqlite::{Retention, Sqlite, SqliteOptions, inspect};
 use hookfleet_domain::{
-    Clock, DeadLetterFilter, Delay, Draft, EndpointPatch, EndpointPolicy, Event, EventId, Remains,
-    Secret, TenantId, Timestamp,
+    AddressPolicy, Clock, DeadLetterFilter, Delay, Draft, EndpointPatch, EndpointPolicy, Event,
+    EventId, Remains, Secret, TenantId, Timestamp,
 };
 use hookfleet_producer::{Producer, ProducerMetrics};
 use hookfleet_queue::{
-    Archive, Lease, Leases, Outgoing, Pass, Queue, QueueError, Readiness, Receipt, Settle,
+    Archive, Depth, Lease, Leases, Outgoing, Pass, Queue, QueueError, Readiness, Receipt, Settle,
 };
 use hookfleet_store::{DeadLetterStore, DeliveryStore, EndpointStore, PageRequest, Sealer, Stage};
-use hookfleet_worker::{AddressPolicy, Sender, Worker, WorkerMetrics, WorkerOptions, WorkerParts};
+use hookfleet_worker::{Egress, Sender, Worker, WorkerMetrics, WorkerOptions, WorkerParts};
 use proptest::prelude::*;
 use serde_json::json;
 use tokio::runtime::{self, Runtime};
@@ -101,6 +101,10 @@ impl Queue for Faulty {
 
     async fn archive_since(&self, since: Timestamp) -> Result<Box<dyn Archive>, QueueError> {
         self.queue.archive_since(since).await
+    }
+
+    async fn depths(&self) -> Result<Vec<Depth>, QueueError> {
+        self.queue.depths().await
     }
 
     fn readiness(&self) -> Readiness {
@@ -184,6 +188,10 @@ fn clock(later_ms: &Arc<AtomicI64>) -> Arc<dyn Clock> {
     })
 }
 
+fn local() -> AddressPolicy {
+    AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()])
+}
+
 impl World {
     fn worker(&self, plan: &Arc<Plan>) -> Arc<Worker> {
         let (store, clock) = (Arc::clone(&self.file.store), clock(&self.later_ms));
@@ -196,14 +204,14 @@ impl World {
             Arc::clone(&clock),
             ProducerMetrics::register(&registry).unwrap(),
         );
-        let policy = AddressPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let egress = Egress { addresses: local(), ..Egress::default() };
         let parts = WorkerParts {
             queue,
             store,
             producer,
-            sender: Arc::new(Sender::new(policy).unwrap()),
+            sender: Arc::new(Sender::new(&egress).unwrap()),
             clock,
-            metrics: WorkerMetrics::register(&registry).unwrap(),
+            metrics: WorkerMetrics::register(&registry, 0).unwrap(),
         };
         Worker::new(parts, WorkerOptions { delivery_limit: 50, ..WorkerOptions::default() })
     }
@@ -239,9 +247,9 @@ impl World {
             "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         });
         let patch: EndpointPatch = serde_json::from_value(fields).unwrap();
-        let policy = EndpointPolicy { allow_http: true };
+        let policy = EndpointPolicy { allow_http: true, addresses: local() };
         let now = clock(&self.later_ms).now();
-        let endpoint = patch.create(tenant.clone(), now, policy, |_| unreachable!()).unwrap();
+        let endpoint = patch.create(tenant.clone(), now, &policy, |_| unreachable!()).unwrap();
         self.file.store.add_endpoint(&endpoint).await.unwrap();
     }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 /// From a broker beside us to one that is about to be given up.
 const SECONDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 10.0];
-const MESSAGES: [&str; 4] = ["event", "delivery", "dead_letter", "raw"];
+const MESSAGES: [&str; 5] = ["event", "delivery", "dead_letter", "raw", "newer"];
 const OPERATIONS: [&str; 5] = ["publish", "lease", "pass", "archive", "depths"];
 const QUEUE_ERRORS: [&str; 3] = ["unavailable", "blocked", "refused"];
 const REDIS_ERRORS: [&str; 4] = ["timeout", "connection", "refused", "other"];
@@ -129,6 +129,7 @@ impl Queue for Measured {
             Outgoing::Delivery(..) => "delivery",
             Outgoing::DeadLetter(_) => "dead_letter",
             Outgoing::Raw(_) => "raw",
+            Outgoing::Newer(..) => "newer",
         };
         let begun = Instant::now();
         let published = self.queue.publish(message).await;

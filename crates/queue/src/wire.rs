@@ -136,12 +136,13 @@ fn newer(bytes: &[u8]) -> Option<u32> {
 
 /// Reads what came to the events queue: an event of ours, a plain client's, or neither.
 pub fn decode_event(bytes: Vec<u8>, envelope: Envelope) -> Message {
-    if let Some(version) = newer(&bytes) {
-        return Message::Newer(NewerMessage { version, bytes, event: Some(envelope) });
-    }
-    match read_event(&bytes, &envelope) {
-        Ok(message) => message,
-        Err(error) => Message::Malformed(RawMessage {
+    let error = match read_event(&bytes, &envelope) {
+        Ok(message) => return message,
+        Err(error) => error,
+    };
+    match newer(&bytes) {
+        Some(version) => Message::Newer(NewerMessage { version, bytes, event: Some(envelope) }),
+        None => Message::Malformed(RawMessage {
             bytes,
             error: limits::cut(&error, limits::ERROR_BYTES_MAX).to_owned(),
             idempotency_key: envelope.idempotency_key,
@@ -178,15 +179,15 @@ pub fn encode_delivery(delivery: &Delivery) -> Vec<u8> {
 
 /// Reads what came to the deliveries queue.
 pub fn decode_delivery(bytes: Vec<u8>) -> Message {
-    if let Some(version) = newer(&bytes) {
-        return Message::Newer(NewerMessage { version, bytes, event: None });
-    }
     let error = match serde_json::from_slice::<DeliveryBody>(&bytes) {
         Ok(body) if body.v == VERSION => return Message::Delivery(body.read()),
         Ok(body) => unknown_version(body.v),
         Err(error) => limits::cut(&error.to_string(), limits::ERROR_BYTES_MAX).to_owned(),
     };
-    Message::Malformed(RawMessage { bytes, error, idempotency_key: None, trace: None })
+    match newer(&bytes) {
+        Some(version) => Message::Newer(NewerMessage { version, bytes, event: None }),
+        None => Message::Malformed(RawMessage { bytes, error, idempotency_key: None, trace: None }),
+    }
 }
 
 /// The body of a dead letter.

@@ -42,9 +42,9 @@ const OUTCOMES: [(&str, &str); 8] = [
     ("unreachable", "none"),
     ("forbidden", "none"),
 ];
-const KINDS: [&str; 4] = ["event", "draft", "delivery", "malformed"];
+const KINDS: [&str; 5] = ["event", "draft", "delivery", "newer", "malformed"];
 /// Deferred by this worker itself: its endpoint's lane is full, or its tenant's share of the slots.
-const OURS: [&str; 2] = ["busy", "share"];
+const OURS: [&str; 3] = ["busy", "share", "egress"];
 const FINISHED: &str = "finished";
 const RETURNED: &str = "returned";
 
