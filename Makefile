@@ -38,7 +38,8 @@ chaos: ## half an hour of faults over a cluster of three nodes, and its report i
 BACKEND ?= embedded
 bench: ## figures, beside the floor of this machine; BACKEND=embedded or fleet, ARGS=…
 	cargo build --release
-	deploy/with-server.sh $(BACKEND) bench $(ARGS)
+	deploy/with-server.sh $(BACKEND) bench \
+	  --json target/bench-$(BACKEND).json --chart target/bench-$(BACKEND).svg $(ARGS)
 
 fuzz: ## calls by the OpenAPI document, good and bad; BACKEND=embedded or fleet, ARGS=…
 	cargo build --release

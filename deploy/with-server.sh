@@ -31,6 +31,8 @@ ready() {
 load=
 pids=()
 watched=()
+# More arguments for the bench.
+more=()
 # start NAME ARGUMENTS…, and wait until it is ready.
 start() {
   local name=$1 port tries=600
@@ -39,6 +41,7 @@ start() {
   "$BIN" "$@" --metrics-listen "127.0.0.1:$port" > "$DIR/$name.out" 2> "$DIR/$name.log" &
   pids+=($!)
   watched+=(--process "$name=$!")
+  metrics=http://127.0.0.1:$port/metrics
   until (ready "$port") 2>/dev/null; do
     if [ $((tries -= 1)) = 0 ] || ! kill -0 "${pids[-1]}" 2>/dev/null; then
       echo "with-server: $name did not become ready:" >&2
@@ -72,10 +75,12 @@ case $BACKEND in
   embedded)
     unset HOOKFLEET_AMQP_URL HOOKFLEET_REDIS_URL
     start server serve --data-dir "$DIR/data" --listen "127.0.0.1:$PORT"
+    more=(--floor-dir "$DIR")
     ;;
   fleet)
     start api api --listen "127.0.0.1:$PORT"
     start worker worker
+    more=(--own-fleet)
     watch broker "$HOOKFLEET_TEST_SERVICES_DIR/rabbitmq/pid"
     watch store "$HOOKFLEET_TEST_SERVICES_DIR/redis.pid"
     ;;
@@ -85,7 +90,11 @@ case $BACKEND in
     ;;
 esac
 
-bench() { exec "$BIN" bench --url "http://127.0.0.1:$PORT" "${watched[@]}" "$@"; }
+# The metrics are those of whoever was started last: it delivers.
+bench() {
+  exec "$BIN" bench --url "http://127.0.0.1:$PORT" --metrics "$metrics" "${watched[@]}" \
+    "${more[@]}" "$@"
+}
 # Schemathesis (PyPI) in a folder of its own, with all its default checks.
 fuzz() {
   if ! [ -x "$FUZZER/bin/schemathesis" ]; then

@@ -21,6 +21,7 @@ use on_both_backends;
 
 mod api;
 mod backlog;
+mod bench;
 mod cli;
 mod crash;
 mod dead_letters;

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use hookfleet_domain::Rate;
 
+use super::load::kind;
 use super::receiver::Arrived;
 use super::report::Isolation;
 use super::{ARRIVAL_WAIT_MAX, Bench, until};
@@ -16,16 +17,25 @@ const EVERY: u64 = 10;
 const TENANT: &str = "-mixed";
 
 impl Bench {
-    /// Publishes at this rate, first without the tenth that goes to endpoints that hang, then with it.
-    pub async fn isolation(&self, rate: Rate) -> Result<Isolation, Failure> {
-        for n in 0..ENDPOINTS {
-            let url = if hangs(n) { self.receiver.hanging_url() } else { self.receiver.url() };
-            let fields = json!({"url": url, "events": [kind(n)], "timeout": "30s"});
-            self.create(TENANT, &fields).await?;
+    /// At each of the rates that were asked for.
+    pub async fn isolations(&self) -> Result<Vec<Isolation>, Failure> {
+        let mut measured = Vec::new();
+        for rate in &self.arguments.isolation {
+            measured.push(self.isolation(*rate).await?);
         }
+        Ok(measured)
+    }
+
+    /// Publishes at this rate, first without the tenth that goes to endpoints that hang, then with it.
+    async fn isolation(&self, rate: Rate) -> Result<Isolation, Failure> {
+        let endpoint = |n| {
+            let url = if hangs(n) { self.receiver.hanging_url() } else { self.receiver.url() };
+            json!({"url": url, "events": [kind(n)], "timeout": "30s"})
+        };
+        self.create(TENANT, (0..ENDPOINTS).map(endpoint)).await?;
         let alone = self.mixed(rate, |n| !hangs(n)).await?;
         let beside = self.mixed(rate, |_| true).await?;
-        self.remove().await?;
+        self.remove(TENANT).await?;
         Ok(Isolation::new(rate, [&alone, &beside]))
     }
 
@@ -36,7 +46,7 @@ impl Bench {
             "isolation at {rate}, {}",
             if wanted(0) { "with a tenth that hangs" } else { "healthy alone" }
         ));
-        let kind = |n| wanted(n).then(|| kind(n));
+        let kind = |n| wanted(n).then(|| kind(n % ENDPOINTS));
         let published = self.load(TENANT).kinds_at_rate(rate, duration, epoch, kind).await?;
         let published = published.len() as u64;
         let hanging = if wanted(0) { published.div_ceil(EVERY) } else { 0 };
@@ -47,8 +57,4 @@ impl Bench {
 
 fn hangs(n: u64) -> bool {
     n.is_multiple_of(EVERY)
-}
-
-fn kind(n: u64) -> String {
-    format!("bench.kind-{}", n % ENDPOINTS)
 }

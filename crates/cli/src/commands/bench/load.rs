@@ -16,17 +16,27 @@ use crate::failure::Failure;
 /// Events in a batch, and batches that are under way at once.
 const BATCH: u64 = 500;
 const BATCHES_AT_ONCE: usize = 4;
+/// The type of events that are all of the same.
+const ANY: &str = "bench.event";
 
 /// Publishes to one tenant.
 pub struct Load {
     client: Arc<Client>,
     path: String,
     body_bytes: usize,
+    /// The types over which events in batches are spread; none: all are of the same.
+    kinds: Option<u64>,
 }
 
 impl Load {
     pub fn new(client: Arc<Client>, path: String, body_bytes: usize) -> Self {
-        Self { client, path, body_bytes }
+        Self { client, path, body_bytes, kinds: None }
+    }
+
+    /// The same, spread over so many types of event.
+    #[must_use]
+    pub fn over(self, kinds: u64) -> Self {
+        Self { kinds: Some(kinds), ..self }
     }
 
     /// Each publisher waits for an answer before it sends the next event: how long answers took.
@@ -60,7 +70,7 @@ impl Load {
     /// Batches for so long: events a second.
     pub async fn batches(&self, duration: Duration) -> Result<f64, Failure> {
         let begun = Instant::now();
-        let batches = stream::repeat_with(|| self.batch(BATCH));
+        let batches = stream::repeat_with(|| self.batch(0, BATCH));
         let batches = batches.take_while(|_| async { begun.elapsed() < duration });
         let sent: Vec<()> = batches.buffer_unordered(BATCHES_AT_ONCE).try_collect().await?;
         Ok(per_second(sent.len() as u64 * BATCH, begun.elapsed()))
@@ -69,7 +79,8 @@ impl Load {
     /// So many events, as fast as they are taken in.
     pub async fn publish(&self, events: u64) -> Result<(), Failure> {
         let starts = (0..events).step_by(usize::try_from(BATCH).unwrap_or(1));
-        let batches = stream::iter(starts.map(|start| self.batch(BATCH.min(events - start))));
+        let batches =
+            stream::iter(starts.map(|start| self.batch(start, BATCH.min(events - start))));
         batches.buffer_unordered(BATCHES_AT_ONCE).try_collect().await
     }
 
@@ -82,7 +93,7 @@ impl Load {
         duration: Duration,
         epoch: Instant,
     ) -> Result<Vec<Duration>, Failure> {
-        self.kinds_at_rate(rate, duration, epoch, |_| Some("bench.event".to_owned())).await
+        self.kinds_at_rate(rate, duration, epoch, |_| Some(ANY.to_owned())).await
     }
 
     /// The same, the n-th of the type that `kind` says; of none, none is published at its time.
@@ -116,17 +127,23 @@ impl Load {
         Ok(late)
     }
 
-    async fn batch(&self, events: u64) -> Result<(), Failure> {
-        let lines: String = (0..events).map(|_| self.event(0) + "\n").collect();
+    async fn batch(&self, start: u64, events: u64) -> Result<(), Failure> {
+        let lines: String = (start..start + events).map(|n| self.event(n) + "\n").collect();
         let body = Body { content_type: "application/x-ndjson", bytes: lines.into() };
         let answers = self.client.post_text(&format!("{}/batch", self.path), body).await?;
         let refused = answers.lines().find(|line| line.contains("\"error\""));
         refused.map_or(Ok(()), |line| Err(Failure::failed(line)))
     }
 
-    fn event(&self, due_us: u64) -> String {
-        event("bench.event", self.body_bytes, due_us)
+    fn event(&self, n: u64) -> String {
+        let kind = self.kinds.map_or_else(|| ANY.to_owned(), |kinds| kind(n % kinds));
+        event(&kind, self.body_bytes, 0)
     }
+}
+
+/// The type of events that the n-th endpoint of some wants, and no other.
+pub fn kind(n: u64) -> String {
+    format!("bench.kind-{n}")
 }
 
 fn event(kind: &str, body_bytes: usize, due_us: u64) -> String {

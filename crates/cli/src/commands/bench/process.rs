@@ -1,9 +1,12 @@
 //! What processes use, as Linux tells in `/proc` (proc(5)).
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::{Instant, sleep};
 
 use super::receiver::THREAD;
 use crate::failure::Failure;
@@ -16,9 +19,18 @@ pub struct Watched {
 }
 
 impl Watched {
+    pub fn new(name: String, id: u32) -> Self {
+        Self { name, id }
+    }
+
     /// Has it this name?
     pub fn is(&self, name: &str) -> bool {
         self.name == name
+    }
+
+    /// Is it one of those that have this name and a number, such as `worker-2`?
+    pub fn is_one_of(&self, name: &str) -> bool {
+        self.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
     }
 
     /// Sends it a signal, such as STOP.
@@ -28,9 +40,40 @@ impl Watched {
         if sent.map_err(Failure::failed)?.success() {
             return Ok(());
         }
-        Err(Failure::failed(format!("process {} takes no signal", self.name)))
+        Err(Failure::failed(format!("process {self} takes no signal")))
+    }
+
+    /// Asks it to stop, unless it has, and waits until it is gone.
+    pub async fn end(&self) -> Result<(), Failure> {
+        if self.is_gone() {
+            return Ok(());
+        }
+        self.signal("TERM").await?;
+        let begun = Instant::now();
+        while !self.is_gone() {
+            if begun.elapsed() > END_WAIT_MAX {
+                return Err(Failure::failed(format!("process {self} does not stop")));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// A process that nobody has waited for yet is a zombie (state Z).
+    fn is_gone(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id)).unwrap_or_default();
+        stat.rsplit_once(')').is_none_or(|(_, fields)| fields.trim_start().starts_with('Z'))
     }
 }
+
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.id)
+    }
+}
+
+/// How long a process may take to stop.
+const END_WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// A text that names no process.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! The receiver: as cheap as can be, for its share of the machine is taken from what is measured.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,8 +17,13 @@ use crate::failure::Failure;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const REFUSAL: &[u8] = b"HTTP/1.1 500 No\r\ncontent-length: 2\r\n\r\nno";
+const HOOK: &str = "/hook";
 const REFUSING: &str = "/refuse";
+const FAILING: &str = "/outage";
 const HANGING: &str = "/hang";
+const SLOW: &str = "/slow";
+/// What a slow receiver takes.
+const SLOW_WAIT: Duration = Duration::from_millis(50);
 /// Longer than any time-out that the bench sets.
 const HANG: Duration = Duration::from_secs(35);
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -39,35 +45,40 @@ pub const THREAD: &str = "receiver";
 /// What arrived.
 #[derive(Debug, Default)]
 pub struct Arrived {
-    events: u64,
-    /// Requests of events that had arrived before, in this phase or in an earlier one.
+    /// Different deliveries: events, each at a path.
+    pub deliveries: u64,
+    /// Requests of deliveries that had arrived before, in this phase or in an earlier one.
     pub duplicates: u64,
     /// From when an event was due to its first arrival.
     pub latencies: Vec<Duration>,
     first: Option<Instant>,
     last: Option<Instant>,
-    refused: u64,
+    /// Requests that were answered with 500.
+    pub refused: u64,
     /// Requests that were left hanging.
     pub hung: u64,
 }
 
-/// What arrived since counting began, and every event that ever did: one that comes again in a later
-/// phase is not taken for one of that phase's own.
+/// What arrived since counting began, and every delivery that ever did: one that comes again in a
+/// later phase is not taken for one of that phase's own.
 #[derive(Debug, Default)]
 struct Seen {
-    ids: HashSet<String>,
+    /// Hashes of event and path: of ten million, two are the same once in 300,000 runs.
+    known: HashSet<u64>,
     arrived: Arrived,
+    /// Is the endpoint down that is so at times?
+    down: bool,
 }
 
 impl Arrived {
-    /// Different events.
-    pub fn count(&self) -> u64 {
-        self.events
-    }
-
     /// From the first to the last of them.
     pub fn took(&self) -> Duration {
         self.first.zip(self.last).map_or(Duration::ZERO, |(first, last)| last - first)
+    }
+
+    /// From then to the last of them.
+    pub fn since(&self, begun: Instant) -> Duration {
+        self.last.map_or(Duration::ZERO, |last| last.saturating_duration_since(begun))
     }
 }
 
@@ -99,20 +110,44 @@ impl Receiver {
     }
 
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/hook", self.port)
+        self.at(HOOK)
+    }
+
+    /// One of many endpoints.
+    pub fn url_of(&self, n: u64) -> String {
+        self.at(&format!("{HOOK}/{n}"))
     }
 
     /// Where every request is answered with 500.
     pub fn refusing_url(&self) -> String {
-        format!("http://127.0.0.1:{}{REFUSING}", self.port)
+        self.at(REFUSING)
+    }
+
+    /// Where it is while the endpoint is down.
+    pub fn failing_url(&self) -> String {
+        self.at(FAILING)
     }
 
     /// Where no request is answered for a long time.
     pub fn hanging_url(&self) -> String {
-        format!("http://127.0.0.1:{}{HANGING}", self.port)
+        self.at(HANGING)
     }
 
-    /// Requests that were.
+    /// Where every request takes 50 ms.
+    pub fn slow_url(&self) -> String {
+        self.at(SLOW)
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Takes the endpoint down that is so at times, or up again.
+    pub fn set_down(&self, down: bool) {
+        lock(&self.seen).down = down;
+    }
+
+    /// Requests that were answered with 500.
     pub fn refused(&self) -> u64 {
         lock(&self.seen).arrived.refused
     }
@@ -122,9 +157,9 @@ impl Receiver {
         self.epoch
     }
 
-    /// Different events that arrived since counting began.
+    /// Different deliveries that arrived since counting began.
     pub fn count(&self) -> u64 {
-        lock(&self.seen).arrived.count()
+        lock(&self.seen).arrived.deliveries
     }
 
     /// As if nothing had ever arrived: what the bare client sent is no event.
@@ -160,11 +195,15 @@ async fn serve(mut stream: TcpStream, epoch: Instant, seen: &Mutex<Seen>) -> std
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     loop {
         while let Some((request, length)) = whole(&buffer) {
-            let hang = request.hang;
+            let wait = match request.path {
+                HANGING => Some(HANG),
+                SLOW => Some(SLOW_WAIT),
+                _ => None,
+            };
             let answer = note(&request, epoch, seen);
             buffer.drain(..length);
-            if hang {
-                sleep(HANG).await;
+            if let Some(wait) = wait {
+                sleep(wait).await;
             }
             stream.write_all(answer).await?;
         }
@@ -175,8 +214,7 @@ async fn serve(mut stream: TcpStream, epoch: Instant, seen: &Mutex<Seen>) -> std
 }
 
 struct Request<'a> {
-    refuse: bool,
-    hang: bool,
+    path: &'a str,
     id: Option<&'a str>,
     due_us: Option<u64>,
 }
@@ -197,32 +235,33 @@ fn whole(buffer: &[u8]) -> Option<(Request<'_>, usize)> {
     let due = body.split_once(DUE).map(|(_, rest)| rest);
     let due_us =
         due.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
-    let to = |path: &str| head.lines().next().is_some_and(|line| line.contains(path));
-    let (refuse, hang) = (to(REFUSING), to(HANGING));
-    Some((Request { refuse, hang, id: header("webhook-id:"), due_us }, end + length))
+    let path = head.split(' ').nth(1)?;
+    Some((Request { path, id: header("webhook-id:"), due_us }, end + length))
 }
 
 /// Counts a request; what it is answered with.
 fn note(request: &Request<'_>, epoch: Instant, seen: &Mutex<Seen>) -> &'static [u8] {
     let now = Instant::now();
     let mut seen = lock(seen);
-    let Seen { ids, arrived } = &mut *seen;
-    if request.hang {
+    let Seen { known, arrived, down } = &mut *seen;
+    if request.path == HANGING {
         arrived.hung += 1;
         return ANSWER;
     }
-    if request.refuse {
+    if request.path == REFUSING || (*down && request.path == FAILING) {
         arrived.refused += 1;
         return REFUSAL;
     }
     let Some(id) = request.id else {
         return ANSWER;
     };
-    if !ids.insert(id.to_owned()) {
+    let mut hasher = DefaultHasher::new();
+    (request.path, id).hash(&mut hasher);
+    if !known.insert(hasher.finish()) {
         arrived.duplicates += 1;
         return ANSWER;
     }
-    arrived.events += 1;
+    arrived.deliveries += 1;
     arrived.first.get_or_insert(now);
     arrived.last = Some(now);
     if let Some(due_us) = request.due_us {
@@ -238,29 +277,49 @@ mod tests {
     #[test]
     fn requests_are_told_apart() {
         let first =
-            "POST / HTTP/1.1\r\nWebhook-Id: e1\r\ncontent-length: 14\r\n\r\n{\"due_us\":700}";
+            "POST /hook/1 HTTP/1.1\r\nWebhook-Id: e1\r\ncontent-length: 14\r\n\r\n{\"due_us\":700}";
         let two = format!("{first}GET");
         let (request, length) = whole(two.as_bytes()).unwrap();
-        assert_eq!((request.id, request.due_us, length), (Some("e1"), Some(700), first.len()));
+        let Request { path, id, due_us } = request;
+        assert_eq!((path, id, due_us, length), ("/hook/1", Some("e1"), Some(700), first.len()));
         assert!(whole(&first.as_bytes()[..first.len() - 1]).is_none());
     }
 
     #[test]
     fn what_comes_again_in_a_later_phase_is_a_duplicate() {
         let (epoch, seen) = (Instant::now(), Mutex::default());
-        let take = |id| {
-            note(&Request { refuse: false, hang: false, id: Some(id), due_us: None }, epoch, &seen)
+        let take = |path, id| {
+            note(&Request { path, id: Some(id), due_us: None }, epoch, &seen);
         };
         let told = || {
             let arrived = std::mem::take(&mut lock(&seen).arrived);
-            (arrived.count(), arrived.duplicates)
+            (arrived.deliveries, arrived.duplicates)
         };
-        take("e1");
-        take("e2");
-        take("e1");
+        take("/hook", "e1");
+        take("/hook", "e2");
+        take("/hook", "e1");
         assert_eq!(told(), (2, 1));
-        take("e2");
-        take("e3");
+        take("/hook", "e2");
+        take("/hook", "e3");
         assert_eq!(told(), (1, 1));
+        take("/hook/1", "e3");
+        take("/hook/2", "e3");
+        take("/hook/1", "e3");
+        assert_eq!(told(), (2, 1), "each endpoint gets the event");
+    }
+
+    #[test]
+    fn an_endpoint_is_down_at_times() {
+        let (epoch, seen) = (Instant::now(), Mutex::default());
+        let take = || {
+            let request = Request { path: FAILING, id: Some("e1"), due_us: None };
+            note(&request, epoch, &seen)
+        };
+        lock(&seen).down = true;
+        assert_eq!(take(), REFUSAL);
+        lock(&seen).down = false;
+        assert_eq!(take(), ANSWER);
+        let arrived = std::mem::take(&mut lock(&seen).arrived);
+        assert_eq!((arrived.refused, arrived.deliveries, arrived.duplicates), (1, 1, 0));
     }
 }

@@ -32,6 +32,11 @@ pub fn per_second(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64().max(f64::EPSILON)
 }
 
+/// The first in terms of the second.
+pub fn ratio(of: f64, to: f64) -> f64 {
+    of / to.max(f64::EPSILON)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
