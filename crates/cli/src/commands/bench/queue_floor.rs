@@ -14,6 +14,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use redis::AsyncConnectionConfig;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -45,10 +46,13 @@ pub async fn run(
     [amqp_url, redis_url]: [&Secret; 2],
 ) -> Result<Floor, Failure> {
     let connected = Connection::connect(amqp_url.expose(), ConnectionProperties::default()).await;
-    let connection = connected.map_err(Failure::failed)?;
+    let connection = connected.map_err(|error| Failure::failed(format!("the broker: {error}")))?;
     let channel = connection.create_channel().await.map_err(Failure::failed)?;
     let store = redis::Client::open(redis_url.expose()).map_err(Failure::failed)?;
-    let store = store.get_multiplexed_async_connection().await.map_err(Failure::failed)?;
+    // Hundreds of questions wait behind each other: that is no fault.
+    let patient = AsyncConnectionConfig::new().set_response_timeout(None);
+    let store = store.get_multiplexed_async_connection_with_config(&patient).await;
+    let store = store.map_err(|error| Failure::failed(format!("the store: {error}")))?;
     let deliverer = Deliverer::new((receiver, fan_out), arguments, Some(store))?;
     let name = format!("hookfleet.bench.{:08x}", rand::random::<u32>());
     let mut shape = FieldTable::default();
