@@ -97,6 +97,7 @@ impl Bench {
         let together = self.together().await?;
         Ok(Report {
             latency: self.latencies(together.deliveries_per_s()).await?,
+            worker_held: self.arguments.processes.iter().any(|process| process.is("worker")),
             fan_outs: self.fan_outs().await?,
             endpoints: self.endpoints().await?,
             memory: process::memory(&self.arguments.processes),

@@ -25,6 +25,9 @@ pub struct Report {
     pub delivered: Delivered,
     pub together: Together,
     pub latency: Vec<Latency>,
+    /// Was the worker held while backlogs were filled? If not, what is drained is what was left once
+    /// all was published.
+    pub worker_held: bool,
     pub fan_outs: Vec<FanOut>,
     pub endpoints: Vec<Endpoints>,
     pub scale_out: Vec<Scaled>,

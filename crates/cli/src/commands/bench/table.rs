@@ -85,6 +85,9 @@ fn backlogs(report: &Report, lines: &mut Vec<String>) {
             (whole(drained.deliveries_per_s), optional(*worker_cpu_to_first_ratio));
         lines.push(row(&format!("backlog, {endpoints} endpoints"), &[&per_s, "", "", &us, &ratio]));
     }
+    if !report.worker_held {
+        lines.push("  a backlog is what was left once all was published".to_owned());
+    }
     for (what, scaled) in
         [("workers, receiver slow", &report.scale_out), ("partitions", &report.partitions)]
     {
