@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::load::{Load, kind};
 use super::process::{Usage, Watched};
-use super::report::{Delivered, Endpoints, FanOut, Floor};
+use super::report::{Delivered, FanOut, Floor, Spread};
 use super::{Bench, queue_floor, sqlite_floor};
 use crate::args::BenchArgs;
 use crate::failure::Failure;
@@ -40,8 +40,8 @@ impl Bench {
     }
 
     /// A backlog of events that each go to one of so many endpoints.
-    pub async fn endpoints(&self) -> Result<Vec<Endpoints>, Failure> {
-        let mut measured = Vec::<Endpoints>::new();
+    pub async fn endpoints(&self) -> Result<Vec<Spread>, Failure> {
+        let mut measured = Vec::<Spread>::new();
         for endpoints in self.arguments.endpoints.iter().copied() {
             output::tell(&format!("draining a backlog for {endpoints} endpoints"));
             let suffix = format!("-endpoints-{endpoints}");
@@ -54,7 +54,7 @@ impl Bench {
             self.warm_up(&load, 1).await?;
             let drained =
                 self.drain(&load, (self.arguments.backlog, self.arguments.backlog)).await?;
-            measured.push(Endpoints::new(endpoints, drained, measured.first()));
+            measured.push(Spread::new(endpoints, drained, measured.first()));
             self.remove(&suffix).await?;
         }
         Ok(measured)

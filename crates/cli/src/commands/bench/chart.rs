@@ -1,16 +1,16 @@
 //! The figures as bars: deliveries a second beside their floors, and the CPU of each process for them.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 use super::process::BENCH;
 use super::receiver::THREAD;
 use super::report::{Cpu, Delivered, Report};
+use super::samples::ratio;
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 230.0;
 /// Of the longest bar; the rest is for its number.
-const BAR: f64 = 600.0;
+const BAR: f64 = 570.0;
 const LINE: f64 = 26.0;
 const HEAD: f64 = 62.0;
 const FLOOR: &str = "#b8bec8";
@@ -26,13 +26,14 @@ struct Scenario<'a> {
 /// An SVG document.
 pub fn svg(report: &Report) -> String {
     let scenarios = scenarios(report);
-    let mut body = String::new();
+    let mut body = Vec::new();
     let top = speeds(&scenarios, &mut body);
     let height = costs(&scenarios, top + 20.0, &mut body) + 10.0;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          width=\"{WIDTH}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n{body}</svg>\n"
+         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n{}\n</svg>\n",
+        body.join("\n")
     )
 }
 
@@ -48,16 +49,16 @@ fn scenarios(report: &Report) -> Vec<Scenario<'_>> {
         floor_per_s: Some(fan_out.floor.deliveries_per_s),
     }));
     let endpoints = report.endpoints.iter();
-    all.extend(endpoints.map(|e| alone(format!("backlog, {} endpoints", e.endpoints), &e.drained)));
+    all.extend(endpoints.map(|e| alone(format!("backlog, endpoints {}", e.endpoints), &e.drained)));
     let workers = report.scale_out.iter();
-    all.extend(workers.map(|s| alone(format!("receiver 50 ms, {} workers", s.count), &s.drained)));
+    all.extend(workers.map(|s| alone(format!("receiver 50 ms, workers {}", s.count), &s.drained)));
     let partitions = report.partitions.iter();
-    all.extend(partitions.map(|s| alone(format!("backlog, {} partitions", s.count), &s.drained)));
+    all.extend(partitions.map(|s| alone(format!("backlog, partitions {}", s.count), &s.drained)));
     all
 }
 
 /// Deliveries a second; answers where it ends.
-fn speeds(scenarios: &[Scenario<'_>], body: &mut String) -> f64 {
+fn speeds(scenarios: &[Scenario<'_>], body: &mut Vec<String>) -> f64 {
     let [own, ..] = COLORS;
     legend(body, 24.0, "Deliveries a second", &[("Hookfleet", own), ("a straight loop", FLOOR)]);
     let each =
@@ -73,8 +74,7 @@ fn speeds(scenarios: &[Scenario<'_>], body: &mut String) -> f64 {
         let mut number = format!("{speed:.0}");
         if let (Some(floor), Some(per_s)) = (floor, floor_per_s) {
             bar(body, (LEFT, y + 12.0), (floor, 7.0), FLOOR);
-            // Writing to a string cannot fail.
-            let _ = write!(number, " of {per_s:.0}: {:.2}", speed / per_s.max(f64::EPSILON));
+            number = format!("{number} of {per_s:.0}: {:.2}", ratio(speed, *per_s));
         }
         let end = LEFT + length.max(floor.unwrap_or_default());
         text(body, (end + 6.0, y + 12.0), "start", &number);
@@ -84,7 +84,7 @@ fn speeds(scenarios: &[Scenario<'_>], body: &mut String) -> f64 {
 }
 
 /// CPU of each process, without load and receiver; answers where it ends.
-fn costs(scenarios: &[Scenario<'_>], top: f64, body: &mut String) -> f64 {
+fn costs(scenarios: &[Scenario<'_>], top: f64, body: &mut Vec<String>) -> f64 {
     let one_each = |one: &&Scenario<'_>| !shown(&one.drained.cpu_us_per_delivery).is_empty();
     let scenarios: Vec<_> = scenarios.iter().filter(one_each).collect();
     let names = scenarios.iter().flat_map(|one| shown(&one.drained.cpu_us_per_delivery));
@@ -125,8 +125,8 @@ fn shown(cpu: &Cpu) -> Vec<(&str, f64)> {
     sums
 }
 
-fn legend(body: &mut String, y: f64, title: &str, entries: &[(&str, &str)]) {
-    let _ = writeln!(body, "<text x=\"20\" y=\"{y}\" font-size=\"17\">{title}</text>");
+fn legend(body: &mut Vec<String>, y: f64, title: &str, entries: &[(&str, &str)]) {
+    body.push(format!("<text x=\"20\" y=\"{y}\" font-size=\"17\">{title}</text>"));
     let mut x = LEFT;
     for (name, color) in entries {
         bar(body, (x, y - 11.0), (12.0, 12.0), color);
@@ -135,16 +135,12 @@ fn legend(body: &mut String, y: f64, title: &str, entries: &[(&str, &str)]) {
     }
 }
 
-fn bar(body: &mut String, (x, y): (f64, f64), (width, height): (f64, f64), color: &str) {
-    let _ = writeln!(
-        body,
-        "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height}\" fill=\"{color}\"/>"
-    );
+fn bar(body: &mut Vec<String>, (x, y): (f64, f64), (width, height): (f64, f64), color: &str) {
+    body.push(format!("<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height}\" fill=\"{color}\"/>"));
 }
 
-fn text(body: &mut String, (x, y): (f64, f64), anchor: &str, text: &str) {
+fn text(body: &mut Vec<String>, (x, y): (f64, f64), anchor: &str, text: &str) {
     // A process may have any name.
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    let _ =
-        writeln!(body, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>");
+    body.push(format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"));
 }

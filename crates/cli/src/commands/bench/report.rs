@@ -29,7 +29,7 @@ pub struct Report {
     /// all was published.
     pub worker_held: bool,
     pub fan_outs: Vec<FanOut>,
-    pub endpoints: Vec<Endpoints>,
+    pub endpoints: Vec<Spread>,
     pub scale_out: Vec<Scaled>,
     pub partitions: Vec<Scaled>,
     /// Before anything was done, by process.
@@ -198,14 +198,14 @@ impl FanOut {
 
 /// A backlog of events, each for one of so many endpoints.
 #[derive(Debug, Serialize)]
-pub struct Endpoints {
+pub struct Spread {
     pub endpoints: u64,
     pub drained: Delivered,
     /// The CPU of the process that delivers, for a delivery.
     pub worker_cpu_to_first_ratio: Option<f64>,
 }
 
-impl Endpoints {
+impl Spread {
     #[expect(clippy::cast_precision_loss, reason = "microseconds are far below 2^52")]
     pub fn new(endpoints: u64, drained: Delivered, first: Option<&Self>) -> Self {
         let first = first.map_or(&drained, |first| &first.drained).worker_cpu_us();

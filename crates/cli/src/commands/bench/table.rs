@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::process::Memory;
-use super::report::{Cpu, Endpoints, FanOut, Isolation, Latency, Outage, Report, Waiting};
+use super::report::{Cpu, FanOut, Isolation, Latency, Outage, Report, Spread, Waiting};
 use super::samples::Percentiles;
 
 /// All of it.
@@ -79,20 +79,21 @@ fn backlogs(report: &Report, lines: &mut Vec<String>) {
             ],
         ));
     }
-    for Endpoints { endpoints, drained, worker_cpu_to_first_ratio } in &report.endpoints {
+    for Spread { endpoints, drained, worker_cpu_to_first_ratio } in &report.endpoints {
         let us = worker_us(&drained.cpu_us_per_delivery);
         let (per_s, ratio) =
             (whole(drained.deliveries_per_s), optional(*worker_cpu_to_first_ratio));
-        lines.push(row(&format!("backlog, {endpoints} endpoints"), &[&per_s, "", "", &us, &ratio]));
+        lines.push(row(&format!("backlog, endpoints {endpoints}"), &[&per_s, "", "", &us, &ratio]));
     }
     if !report.worker_held {
         lines.push("  a backlog is what was left once all was published".to_owned());
     }
-    for (what, scaled) in
-        [("workers, receiver slow", &report.scale_out), ("partitions", &report.partitions)]
-    {
+    for (what, scaled) in [
+        ("receiver 50 ms, workers", &report.scale_out),
+        ("backlog, partitions", &report.partitions),
+    ] {
         for one in scaled {
-            let name = format!("backlog, {} {what}", one.count);
+            let name = format!("{what} {}", one.count);
             let ratio = format!("{:.2}", one.deliveries_to_first_ratio);
             lines.push(rate(&name, one.drained.deliveries_per_s, &ratio));
         }
@@ -112,8 +113,8 @@ fn cpu(report: &Report, lines: &mut Vec<String>) {
         rows.push((format!("backlog, fan-out {endpoints}"), &drained.cpu_us_per_delivery));
         rows.push(("  its floor (bench)".to_owned(), &floor.cpu_us_per_delivery));
     }
-    for Endpoints { endpoints, drained, .. } in &report.endpoints {
-        rows.push((format!("backlog, {endpoints} endpoints"), &drained.cpu_us_per_delivery));
+    for Spread { endpoints, drained, .. } in &report.endpoints {
+        rows.push((format!("backlog, endpoints {endpoints}"), &drained.cpu_us_per_delivery));
     }
     let processes: BTreeSet<&str> =
         rows.iter().flat_map(|(_, cpu)| cpu.keys().map(String::as_str)).collect();
@@ -161,8 +162,8 @@ fn timed(name: &str, per_s: &str, times_ms: &Percentiles) -> String {
 fn row(name: &str, columns: &[&str]) -> String {
     // A line break before a heading is no part of its width.
     let width = if name.starts_with('\n') { 35 } else { 34 };
-    let columns: String = columns.iter().map(|column| format!("{column:>11}")).collect();
-    format!("{name:<width$}{columns}").trim_end().to_owned()
+    let columns: Vec<_> = columns.iter().map(|column| format!("{column:>11}")).collect();
+    format!("{name:<width$}{}", columns.concat()).trim_end().to_owned()
 }
 
 fn whole(number: f64) -> String {
