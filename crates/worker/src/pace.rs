@@ -32,6 +32,11 @@ impl Pace {
         self.turn = Some(turn);
     }
 
+    /// Do turns take longer than this?
+    pub fn is_over(&self, time: Duration) -> bool {
+        self.turn.is_some_and(|turn| turn > time)
+    }
+
     /// A time after those that were given before, where so many turns are taken at once.
     pub fn reserve(&mut self, width: u32, now: Timestamp) -> Timestamp {
         let interval = self.turn.unwrap_or(TURN_AT_FIRST) / width.max(1);

@@ -2,7 +2,8 @@
 //!
 //! A tenant with many slow endpoints, each within its lane, would hold them all, and what others
 //! published stand behind it. Its deliveries beyond the half are deferred, like those that find a lane
-//! full, and the others come forward.
+//! full, and the others come forward. Where slots are held for moments only, nobody is deferred: to
+//! deliver is less work, and the others' turn comes as soon.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,8 @@ use crate::pace::Pace;
 
 /// How long a tenant counts as one that has work, after its last.
 const REMEMBERED: Duration = Duration::from_mins(1);
+/// A slot that is held longer is held long.
+const LONG: Duration = Duration::from_secs(1);
 /// Tenants that are counted; past that, those that hold nothing are forgotten.
 const TENANTS_MAX: usize = 10_000;
 
@@ -67,7 +70,7 @@ impl Shares {
             Some(share) => share,
             None => tenants.by_id.entry(tenant.clone()).or_default(),
         };
-        if scarce.0 && others && share.held >= self.half {
+        if scarce.0 && others && share.held >= self.half && share.pace.is_over(LONG) {
             return Err(share.pace.reserve(self.half, now));
         }
         share.held += 1;
@@ -116,17 +119,20 @@ mod tests {
         let shares = Shares::of(4);
         let [large, small] = ["large", "small"].map(|id| id.parse::<TenantId>().unwrap());
         let enter = |tenant, scarce| shares.enter(tenant, Scarce(scarce), NOW);
-        let mut held: Vec<_> = (0..4).map(|_| enter(&large, true).ok().unwrap()).collect();
+        let slot = || enter(&large, true).ok().unwrap();
+        let mut held: Vec<_> = (0..4).map(|_| slot()).collect();
         let of_small = enter(&small, true).ok().unwrap();
-        // Nothing is known of how long it holds a slot: two a second.
+        held.push(slot());
+        tokio::time::advance(LONG * 2).await;
+        held.truncate(3);
+        // A slot is held for two seconds, and two are at once: one a second.
         for n in 1..=3 {
-            let until = enter(&large, true).err();
-            assert_eq!(until, Some(NOW.after(Duration::from_millis(500 * n))));
+            assert_eq!(enter(&large, true).err(), Some(NOW.after(Duration::from_secs(n))));
         }
         drop(enter(&large, false).ok().unwrap());
         held.truncate(1);
-        drop((enter(&large, true).ok().unwrap(), of_small));
+        drop((slot(), of_small));
         tokio::time::advance(REMEMBERED).await;
-        held.extend((0..3).map(|_| enter(&large, true).ok().unwrap()));
+        held.extend((0..3).map(|_| slot()));
     }
 }
