@@ -27,12 +27,13 @@ def load():
 
 def carries(figures, given):
     """What one of each carries, in deliveries a second, without its headroom."""
-    full, backlog = figures["delivered"]["cpu_us"], figures["drained"]["cpu_us"]
+    one_each = figures["fan_outs"][0]
+    full, backlog = (it["cpu_us_per_delivery"] for it in (figures["delivered"], one_each["drained"]))
     busy = given["busy_share_max"]
     return {
         # One queue's leader is one Erlang process: no more than a core. What a straight loop took from
         # one queue is less than that, and was measured.
-        "partition": figures["queue_floor"]["deliveries_per_s"] * busy,
+        "partition": one_each["floor"]["deliveries_per_s"] * busy,
         "worker core": 1e6 / backlog["worker"] * busy,
         "API core": 1e6 / full["api"] * busy,
         # Redis runs commands on one core.

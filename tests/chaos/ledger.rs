@@ -55,6 +55,8 @@ pub struct Balance {
     pub missing: Vec<(&'static str, String)>,
     pub duplicates: usize,
     pub duplicates_by_cause: BTreeMap<&'static str, usize>,
+    /// Endpoint and event of each without a cause, and when both came.
+    pub unexplained: Vec<(&'static str, String, Instant, Instant)>,
 }
 
 impl Ledger {
@@ -113,10 +115,15 @@ impl Ledger {
                 }
             }
         }
-        for times in pages.arrivals.values() {
-            for (before, _again) in times.iter().zip(times.iter().skip(1)) {
+        for ((number, id), times) in &pages.arrivals {
+            for (before, again) in times.iter().zip(times.iter().skip(1)) {
+                let cause = cause(*before, faults);
                 balance.duplicates += 1;
-                *balance.duplicates_by_cause.entry(cause(*before, faults)).or_default() += 1;
+                *balance.duplicates_by_cause.entry(cause).or_default() += 1;
+                if cause == UNEXPLAINED {
+                    let name = pages.subscribers.get(*number).map_or("", |one| one.name);
+                    balance.unexplained.push((name, id.clone(), *before, *again));
+                }
             }
         }
         balance

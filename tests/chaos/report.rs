@@ -54,6 +54,10 @@ impl Run {
                 "from_s": round(since(fault.from)), "to_s": round(since(fault.to))})
         });
         let balance = &self.balance;
+        let unexplained = balance.unexplained.iter().map(|(endpoint, event, first, again)| {
+            json!({"endpoint": endpoint, "event": event, "first_s": round(since(*first)),
+                "again_s": round(since(*again))})
+        });
         json!({
             "seed": self.seed, "backend": self.backend, "seconds": self.seconds,
             "rate": self.rate, "accepted": balance.accepted, "accepted_by": balance.by_door,
@@ -61,6 +65,7 @@ impl Run {
             "dead": balance.dead, "lost": balance.missing.len(),
             "missing": balance.missing.iter().take(20).collect::<Vec<_>>(),
             "duplicates": balance.duplicates, "duplicates_by_cause": balance.duplicates_by_cause,
+            "unexplained": unexplained.collect::<Vec<_>>(),
             "drained_s": round(self.drained_s), "left_in_queues": self.left_in_queues,
             "wrong": self.wrong(), "faults": faults.collect::<Vec<_>>(),
         })

@@ -20,6 +20,9 @@ use crate::shares::Scarce;
 /// Delays have whole seconds: less than one is waited for in the worker.
 const DOZE_MAX: Duration = Duration::from_secs(1);
 
+/// How long a delivery that finds no room may be told to wait at first.
+const PUT_OFF_MIN: Duration = Duration::from_secs(15);
+
 impl Worker {
     /// Makes the attempt that is due, unless the gate says otherwise, and settles what follows from
     /// it.
@@ -55,19 +58,13 @@ impl Worker {
         let (event, now) = (Arc::clone(&delivery.event), self.clock.now());
         let _held = match self.shares.enter(&event.tenant, Scarce(self.free_slots() == 0), now) {
             Ok(held) => held,
-            Err(until) => {
-                self.metrics.deferred("share");
-                return self.defer(&delivery, Delay::exactly(until.since(now))).await;
-            }
+            Err(until) => return self.put_off(&delivery, "share", until.since(now)).await,
         };
         loop {
             let now = self.clock.now();
             let turn = match self.lanes.enter(&target.endpoint, now).await {
                 Ok(turn) => turn,
-                Err(until) => {
-                    self.metrics.deferred("busy");
-                    return self.defer(&delivery, Delay::exactly(until.since(now))).await;
-                }
+                Err(until) => return self.put_off(&delivery, "busy", until.since(now)).await,
             };
             match self.pass_gate(&delivery, Some(target)).await? {
                 Gate::Open if !target.endpoint.active => {
@@ -135,6 +132,21 @@ impl Worker {
     async fn defer(&self, delivery: &Delivery, delay: Delay) -> Result<(), GiveBack> {
         let message = Outgoing::Delivery(delivery, delay);
         self.confirmed("deferring a delivery", || self.queue.publish(message)).await
+    }
+
+    /// It found no room here, and comes again at the time that it was given, or, if that is sooner,
+    /// when it has waited twice as long as until now: nobody stays away from an endpoint that has
+    /// recovered for longer than it was slow.
+    async fn put_off(
+        &self,
+        delivery: &Delivery,
+        why: &'static str,
+        wait: Duration,
+    ) -> Result<(), GiveBack> {
+        self.metrics.deferred(why);
+        let waited = self.clock.now().since(delivery.event.accepted_at);
+        let wait = wait.min(waited.max(PUT_OFF_MIN));
+        self.defer(delivery, Delay::exactly(wait)).await
     }
 
     async fn attempt(

@@ -3,8 +3,9 @@
 -- and at most; then for each delivery: now, generation, attempt (0: none was made), stage, success (1
 -- or 0), http status (may be empty), log line (may be empty), ttl. Answers two numbers for each: was it
 -- counted (1 or 0), and the failures in a row (after a success: those before it).
-local failing = tonumber(redis.call('HGET', KEYS[1], 'failing') or 0)
-local successes, failures, success_at, failure_at, counted = 0, 0, nil, nil, false
+local health = redis.call('HMGET', KEYS[1], 'failing', 'successes', 'failures')
+local failing, successes, failures = tonumber(health[1]) or 0, tonumber(health[2]) or 0, tonumber(health[3]) or 0
+local success_at, failure_at
 local answers, lines = {}, {}
 
 local function failed(now)
@@ -63,18 +64,16 @@ for n = 3, #KEYS do
   answers[#answers + 1] = count
 end
 if #lines > 0 then
-  redis.call('LPUSH', KEYS[2], unpack(lines))
-  redis.call('LTRIM', KEYS[2], 0, tonumber(ARGV[1]) - 1)
+  local kept = tonumber(ARGV[1])
+  if redis.call('LPUSH', KEYS[2], unpack(lines)) > kept then redis.call('LTRIM', KEYS[2], 0, kept - 1) end
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
-  redis.call('HSET', KEYS[1], 'failing', failing)
-  if success_at then
-    redis.call('HSET', KEYS[1], 'success_at', success_at)
-    redis.call('HINCRBY', KEYS[1], 'successes', successes)
-  end
+  local now = {'failing', failing}
+  if success_at then now[3], now[4], now[5], now[6] = 'success_at', success_at, 'successes', successes end
   if failure_at then
-    redis.call('HSET', KEYS[1], 'failure_at', failure_at)
-    redis.call('HINCRBY', KEYS[1], 'failures', failures)
+    local n = #now
+    now[n + 1], now[n + 2], now[n + 3], now[n + 4] = 'failure_at', failure_at, 'failures', failures
   end
+  redis.call('HSET', KEYS[1], unpack(now))
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
 return answers

@@ -52,6 +52,9 @@ impl Bench {
             self.create(&suffix, (0..endpoints).map(hook)).await?;
             let load = self.load(&suffix).over(endpoints);
             self.warm_up(&load, 1).await?;
+            // What is made once for each endpoint is not what a delivery costs.
+            load.publish(endpoints).await?;
+            self.arrived(endpoints).await?;
             let drained =
                 self.drain(&load, (self.arguments.backlog, self.arguments.backlog)).await?;
             measured.push(Spread::new(endpoints, drained, measured.first()));
