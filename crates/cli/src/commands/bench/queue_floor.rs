@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use hookfleet_domain::Secret;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
     ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
@@ -109,6 +109,10 @@ impl Queue<'_> {
             done.map_err(Failure::failed)??;
         }
         let (deliveries, took) = (self.messages * fan_out, begun.elapsed());
+        // Dropping the consumer would cancel it some time later: RabbitMQ 3.10 fails with INTERNAL_ERROR
+        // when its queue is gone by then.
+        let cancel = self.channel.basic_cancel(messages.tag(), BasicCancelOptions::default());
+        cancel.await.map_err(Failure::failed)?;
         let cpu = usage.until_now(&arguments.processes, deliveries);
         Ok(Floor::new(deliveries, took, cpu))
     }
