@@ -115,7 +115,7 @@ END
   # RUNNING_UNDER_SYSTEMD: the server's script becomes the node, so that its id is the node's.
   cat > "$home/env" <<END
 unset "\${!RABBITMQ_@}" "\${!ERL_@}" NOTIFY_SOCKET
-export HOME='$DIR/erlang' RUNNING_UNDER_SYSTEMD=true
+export HOME='$DIR/erlang' ERL_CRASH_DUMP='$home/erl_crash.dump' RUNNING_UNDER_SYSTEMD=true
 export ERL_EPMD_PORT=$epmd ERL_EPMD_ADDRESS=127.0.0.1
 export RABBITMQ_NODENAME='$name-$CLUSTER@localhost'
 export RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT=$port RABBITMQ_DIST_PORT=$dist
