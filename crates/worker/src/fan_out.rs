@@ -12,8 +12,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::Worker;
 use crate::hold::GiveBack;
 
-/// Delivery messages of one event that are being published at once.
-const PUBLISHED_AT_ONCE: usize = 256;
+/// Delivery messages of all events that are being published at once: each holds its event's data.
+pub const PUBLISHED_AT_ONCE: usize = 512;
 
 impl Worker {
     /// An event that came back: whom it was for when it came first, it is for still. An endpoint may
@@ -68,6 +68,7 @@ impl Worker {
         let publish = |id| async move {
             let delivery = Delivery::first(Arc::clone(event), id);
             let message = Outgoing::Delivery(&delivery, Delay::NONE);
+            let _room = self.splitting.acquire().await.map_err(|_| GiveBack)?;
             self.confirmed("splitting an event", || self.queue.publish(message)).await
         };
         let published = stream::iter(ids).map(|id| Ok(publish(id)));

@@ -108,6 +108,8 @@ pub struct Worker {
     slots: Arc<Semaphore>,
     /// Deliveries that wait for the next moments of a rate with a slot in hand.
     dozers: Semaphore,
+    /// Room for messages that events are being split into.
+    splitting: Semaphore,
     health: StoreHealth,
     /// Cancelled when even what is under way must end.
     abandon: CancellationToken,
@@ -134,6 +136,7 @@ impl Worker {
             shares: Shares::of(options.concurrency),
             slots: Arc::new(Semaphore::new(options.concurrency.max(1).into())),
             dozers: Semaphore::new(usize::from(options.concurrency) / DOZERS_SHARE),
+            splitting: Semaphore::new(fan_out::PUBLISHED_AT_ONCE),
             health: StoreHealth::new(),
             abandon: CancellationToken::new(),
             options,

@@ -23,11 +23,11 @@ use super::{corrupt, keys, millis, store_error};
 /// Questions that wait to be asked; past that, callers wait to put theirs.
 const WAITING_MAX: usize = 8192;
 /// Questions in one write.
-const TOGETHER_MAX: usize = 64;
+const TOGETHER_MAX: usize = 256;
 /// Questions in one call of a script: others wait while it runs.
 const CALL_MAX: usize = 64;
 /// Writes that are under way at once.
-const WRITES: usize = 8;
+const WRITES: usize = 4;
 
 /// A worker before the gate.
 pub struct Entering {
