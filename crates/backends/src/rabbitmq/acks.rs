@@ -98,7 +98,9 @@ async fn acknowledge(
         let more = matches!(count, Ok(1..));
         let each = if more && ledger.loose < LOOSE_MAX { Vec::new() } else { ledger.each() };
         if let Err(error) = tell(&channel, &given_back, run, &each).await {
+            // A run must not reach past what could not be given back: no more is said over this channel.
             tracing::debug!(%error, "messages were not acknowledged; they will be skipped");
+            return;
         }
         match count {
             Ok(0) => return,

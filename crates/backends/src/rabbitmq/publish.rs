@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookfleet_domain::Event;
+use hookfleet_domain::{Event, IdempotencyKey, Timestamp, TraceParent};
 use hookfleet_queue::{NewerMessage, Outgoing, QueueError, RawMessage, wire};
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable};
@@ -132,25 +132,34 @@ fn json() -> BasicProperties {
 }
 
 fn event_properties(event: &Event) -> BasicProperties {
-    let Event { idempotency_key, trace, accepted_at, .. } = event.clone();
-    enveloped(&wire::Envelope { idempotency_key, trace, accepted_at }, FieldTable::default())
+    let Event { idempotency_key, trace, accepted_at, .. } = event;
+    enveloped((idempotency_key, trace, *accepted_at), FieldTable::default())
 }
 
 fn newer_properties(newer: &NewerMessage) -> BasicProperties {
-    let Some(envelope) = &newer.event else { return json() };
+    let Some(wire::Envelope { idempotency_key, trace, accepted_at }) = &newer.event else {
+        return json();
+    };
     let mut headers = FieldTable::default();
     headers.insert(PUT_OFF.into(), AMQPValue::LongString("event".into()));
-    enveloped(envelope, headers)
+    enveloped((idempotency_key, trace, *accepted_at), headers)
 }
 
-fn enveloped(envelope: &wire::Envelope, mut headers: FieldTable) -> BasicProperties {
-    let accepted_at = AMQPValue::LongLongInt(envelope.accepted_at.unix_ms());
+fn enveloped(
+    (idempotency_key, trace, accepted_at): (
+        &Option<IdempotencyKey>,
+        &Option<TraceParent>,
+        Timestamp,
+    ),
+    mut headers: FieldTable,
+) -> BasicProperties {
+    let accepted_at = AMQPValue::LongLongInt(accepted_at.unix_ms());
     headers.insert(ACCEPTED_AT.into(), accepted_at);
-    if let Some(trace) = &envelope.trace {
+    if let Some(trace) = trace {
         headers.insert(TRACEPARENT.into(), AMQPValue::LongString(trace.as_str().into()));
     }
     let properties = json().with_headers(headers);
-    match &envelope.idempotency_key {
+    match idempotency_key {
         Some(key) => properties.with_message_id(key.as_str().into()),
         None => properties,
     }
