@@ -1,6 +1,5 @@
 //! From an event to its deliveries.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
@@ -41,8 +40,9 @@ impl Worker {
         let load = || self.endpoints.of(&event.tenant);
         let targets = self.remembered("looking up endpoints", load).await?;
         let wanting = targets.wanting(&event).map(|target| target.endpoint.id.clone());
-        let ids: BTreeSet<EndpointId> = wanting.chain(begun).collect();
-        let ids: Vec<EndpointId> = ids.into_iter().collect();
+        let mut ids: Vec<EndpointId> = wanting.chain(begun).collect();
+        ids.sort_unstable();
+        ids.dedup();
         let remember = || self.store.remember_event(&event, Some(&ids));
         self.remembered("remembering an event", remember).await?;
         if ids.len() > self.options.fan_out_inline {

@@ -43,7 +43,8 @@ const OUTCOMES: [(&str, &str); 8] = [
     ("forbidden", "none"),
 ];
 const KINDS: [&str; 5] = ["event", "draft", "delivery", "newer", "malformed"];
-/// Deferred by this worker itself: its endpoint's lane is full, or its tenant's share of the slots.
+/// Deferred by this worker itself: its endpoint's lane is full, or its tenant's share of the slots, or
+/// the egress proxy lets nothing out.
 const OURS: [&str; 3] = ["busy", "share", "egress"];
 const FINISHED: &str = "finished";
 const RETURNED: &str = "returned";
