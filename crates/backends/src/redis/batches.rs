@@ -1,7 +1,9 @@
-//! The gate and the record for many callers at once: what they ask of one endpoint while a call is
-//! under way becomes one call of its script, and all of it one write.
+//! The gate and the record for many callers at once: what they ask while a call is under way becomes
+//! a few calls of a script, whichever endpoints it is about, and all of it one write.
 //!
-//! Nobody waits for company: whoever comes alone is served at once.
+//! Nobody waits for company: whoever comes alone is served at once. On a Redis Cluster a call could
+//! have the endpoints of one slot only; a script for each endpoint made 10,000 of them cost half as
+//! much again as one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,9 +11,9 @@ use std::time::Duration;
 
 use hookfleet_domain::{
     BREAKER_HEAD_START, BREAKER_HORIZON, BREAKER_OPEN_MAX, BREAKER_OPEN_MIN, BREAKER_OPENS_AFTER,
-    BREAKER_STAGGER, EndpointId, Timestamp, limits,
+    BREAKER_STAGGER, EndpointId, Timestamp, WorkerId, limits,
 };
-use hookfleet_store::{Entry, Recorded, StoreError, kept};
+use hookfleet_store::{Entry, Recorded, Stage, StoreError, kept};
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -26,6 +28,9 @@ const WAITING_MAX: usize = 8192;
 const TOGETHER_MAX: usize = 256;
 /// Questions in one call of a script: others wait while it runs.
 const CALL_MAX: usize = 64;
+/// What is known of an endpoint expires that much earlier at most, so that it need not be told with
+/// each attempt.
+const EXPIRY_AGE_MAX: Duration = Duration::from_hours(1);
 /// Writes that are under way at once.
 const WRITES: usize = 4;
 
@@ -33,13 +38,13 @@ const WRITES: usize = 4;
 pub struct Entering {
     pub entry: Entry,
     pub now: Timestamp,
-    /// An owner of leases that is known to be gone, or nothing.
-    pub gone: String,
+    /// An owner of leases that is known to be gone.
+    pub gone: Option<WorkerId>,
     pub ttl: Duration,
 }
 
-/// What the gate's script said: what, whose lease it is, until when.
-pub type Answer = [String; 3];
+/// What the gate's script said: what, and if it must wait, for whose lease, and until when.
+pub type Answer = String;
 
 /// A settled attempt, as the script takes it.
 pub struct Settling {
@@ -50,7 +55,6 @@ pub struct Settling {
     /// 0: none was made.
     pub attempt: u32,
     pub stage: &'static str,
-    pub success: bool,
     pub http_status: Option<u16>,
     pub line: Option<String>,
     pub ttl: Duration,
@@ -126,47 +130,58 @@ async fn ask_all(link: Link, mut waiting: mpsc::Receiver<Question>) {
     }
 }
 
-/// One call of a script.
+/// One call of a script, or of none.
 enum Call {
-    Enter(EndpointId, Vec<(Entering, Reply<Answer>)>),
-    Settle(EndpointId, Vec<(Settling, Reply<Recorded>)>),
+    Enter(Vec<(Entering, Reply<Answer>)>),
+    Settle(Vec<(Settling, Reply<Recorded>)>),
     Remember(Remembering, Reply<()>),
 }
 
-/// What is asked of each endpoint, until it is enough for a call.
-struct Gathered<T>(HashMap<EndpointId, Vec<T>>);
-
-impl<T> Gathered<T> {
-    fn add(&mut self, endpoint: &EndpointId, asked: T) -> Option<Vec<T>> {
-        let all = self.0.entry(endpoint.clone()).or_default();
-        all.push(asked);
-        (all.len() >= CALL_MAX).then(|| std::mem::take(all))
-    }
-
-    fn rest(self) -> impl Iterator<Item = (EndpointId, Vec<T>)> {
-        self.0.into_iter().filter(|(_, all)| !all.is_empty())
-    }
-}
-
 fn calls(questions: Vec<Question>) -> Vec<Call> {
-    let (mut entering, mut settling) = (Gathered(HashMap::new()), Gathered(HashMap::new()));
-    let mut calls = Vec::new();
+    let (mut entering, mut settling, mut calls) = (Vec::new(), Vec::new(), Vec::new());
     for question in questions {
         match question {
-            Question::Enter(asked, reply) => {
-                let id = asked.entry.endpoint.clone();
-                calls.extend(entering.add(&id, (asked, reply)).map(|all| Call::Enter(id, all)));
-            }
-            Question::Settle(asked, reply) => {
-                let id = asked.endpoint.clone();
-                calls.extend(settling.add(&id, (asked, reply)).map(|all| Call::Settle(id, all)));
-            }
+            Question::Enter(asked, reply) => entering.push((asked, reply)),
+            Question::Settle(asked, reply) => settling.push((asked, reply)),
             Question::Remember(asked, reply) => calls.push(Call::Remember(asked, reply)),
         }
     }
-    calls.extend(entering.rest().map(|(id, all)| Call::Enter(id, all)));
-    calls.extend(settling.rest().map(|(id, all)| Call::Settle(id, all)));
+    calls.extend(parts(entering).map(Call::Enter));
+    calls.extend(parts(settling).map(Call::Settle));
     calls
+}
+
+/// As many together as a call takes.
+fn parts<T>(mut all: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    std::iter::from_fn(move || {
+        let rest = all.split_off(all.len().min(CALL_MAX));
+        let part = std::mem::replace(&mut all, rest);
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// The endpoints of a call; a script knows each by its number, from 1.
+#[derive(Default)]
+struct Numbered<'a> {
+    numbers: HashMap<&'a EndpointId, usize>,
+    in_order: Vec<&'a EndpointId>,
+}
+
+impl<'a> Numbered<'a> {
+    fn of(endpoints: impl Iterator<Item = &'a EndpointId>) -> Self {
+        let mut all = Self::default();
+        for endpoint in endpoints {
+            all.numbers.entry(endpoint).or_insert_with(|| {
+                all.in_order.push(endpoint);
+                all.in_order.len()
+            });
+        }
+        all
+    }
+
+    fn number(&self, endpoint: &EndpointId) -> usize {
+        self.numbers.get(endpoint).copied().unwrap_or_default()
+    }
 }
 
 async fn ask_together(link: &mut Link, calls: Vec<Call>) {
@@ -206,40 +221,8 @@ async fn load(link: &mut Link) -> RedisResult<()> {
 impl Call {
     fn write(&self, pipe: &mut Pipeline) {
         match self {
-            Self::Enter(endpoint, all) => {
-                pipe.cmd("EVALSHA").arg(GATE.get_hash()).arg(all.len() + 1);
-                pipe.arg(keys::health(endpoint));
-                for (Entering { entry, .. }, _) in all {
-                    pipe.arg(keys::delivery(&entry.endpoint, &entry.event));
-                }
-                pipe.arg(millis(BREAKER_STAGGER)).arg(millis(BREAKER_HORIZON));
-                pipe.arg(millis(kept::HEALTH)).arg(millis(BREAKER_HEAD_START));
-                for (Entering { entry, now, gone, ttl }, _) in all {
-                    pipe.arg(now.unix_ms()).arg(entry.generation.get()).arg(entry.attempt.get());
-                    pipe.arg(entry.owner.as_str()).arg(entry.lease_until.unix_ms()).arg(gone);
-                    pipe.arg(millis(*ttl)).arg(entry.patient_until.map_or(0, Timestamp::unix_ms));
-                    let interval_us = entry.rate.map_or(0, |rate| rate.interval().as_micros());
-                    pipe.arg(u64::try_from(interval_us).unwrap_or(u64::MAX));
-                }
-            }
-            Self::Settle(endpoint, all) => {
-                pipe.cmd("EVALSHA").arg(RECORD.get_hash()).arg(all.len() + 2);
-                pipe.arg(keys::health(endpoint)).arg(keys::attempts(endpoint));
-                for (settling, _) in all {
-                    pipe.arg(&settling.delivery);
-                }
-                pipe.arg(limits::ATTEMPTS_KEPT_MAX).arg(millis(kept::ATTEMPTS));
-                pipe.arg(millis(kept::HEALTH)).arg(BREAKER_OPENS_AFTER);
-                pipe.arg(millis(BREAKER_OPEN_MIN)).arg(millis(BREAKER_OPEN_MAX));
-                for (settling, _) in all {
-                    let Settling { now, generation, attempt, stage, success, .. } = settling;
-                    pipe.arg(now.unix_ms()).arg(generation).arg(attempt).arg(stage);
-                    pipe.arg(u8::from(*success));
-                    pipe.arg(settling.http_status.map_or_else(String::new, |n| n.to_string()));
-                    pipe.arg(settling.line.as_deref().unwrap_or_default());
-                    pipe.arg(millis(settling.ttl));
-                }
-            }
+            Self::Enter(all) => write_entering(pipe, all),
+            Self::Settle(all) => write_settling(pipe, all),
             Self::Remember(Remembering { key, fields, ttl }, _) => {
                 // No script, which costs twice as much: whoever is cut off in between asks again.
                 pipe.hset_multiple(key, fields).ignore();
@@ -250,22 +233,20 @@ impl Call {
 
     fn answer(self, answer: Value) {
         match self {
-            Self::Enter(endpoint, all) => {
+            Self::Enter(all) => {
                 let texts = Vec::<String>::from_redis_value(answer).unwrap_or_default();
                 let mut texts = texts.into_iter();
-                for (_, reply) in all {
-                    let answer = match (texts.next(), texts.next(), texts.next()) {
-                        (Some(what), Some(whose), Some(until)) => Ok([what, whose, until]),
-                        _ => Err(corrupt(endpoint.as_str(), "the gate said too little")),
-                    };
+                for (Entering { entry, .. }, reply) in all {
+                    let too_little =
+                        || corrupt(entry.endpoint.as_str(), "the gate said too little");
                     // Whoever asked may have gone; the lease ends by itself.
-                    drop(reply.send(answer));
+                    drop(reply.send(texts.next().ok_or_else(too_little)));
                 }
             }
-            Self::Settle(endpoint, all) => {
+            Self::Settle(all) => {
                 let numbers = Vec::<u64>::from_redis_value(answer).unwrap_or_default();
                 let mut numbers = numbers.into_iter();
-                for (_, reply) in all {
+                for (Settling { endpoint, .. }, reply) in all {
                     let answer = match (numbers.next(), numbers.next()) {
                         (Some(first), Some(failure_count)) => {
                             Ok(Recorded { first: first == 1, failure_count })
@@ -281,17 +262,67 @@ impl Call {
 
     fn fail(self, error: &RedisError) {
         match self {
-            Self::Enter(_, all) => {
+            Self::Enter(all) => {
                 for (_, reply) in all {
                     drop(reply.send(Err(store_error(error))));
                 }
             }
-            Self::Settle(_, all) => {
+            Self::Settle(all) => {
                 for (_, reply) in all {
                     drop(reply.send(Err(store_error(error))));
                 }
             }
             Self::Remember(_, reply) => drop(reply.send(Err(store_error(error)))),
         }
+    }
+}
+
+fn write_entering(pipe: &mut Pipeline, all: &[(Entering, Reply<Answer>)]) {
+    let endpoints = Numbered::of(all.iter().map(|(Entering { entry, .. }, _)| &entry.endpoint));
+    pipe.cmd("EVALSHA").arg(GATE.get_hash()).arg(endpoints.in_order.len() + all.len());
+    for endpoint in &endpoints.in_order {
+        pipe.arg(keys::health(endpoint));
+    }
+    for (Entering { entry, .. }, _) in all {
+        pipe.arg(keys::delivery(&entry.endpoint, &entry.event));
+    }
+    let now = all.iter().map(|(Entering { now, .. }, _)| now.unix_ms()).max();
+    pipe.arg(endpoints.in_order.len()).arg(now.unwrap_or_default());
+    pipe.arg(millis(BREAKER_STAGGER)).arg(millis(BREAKER_HORIZON));
+    pipe.arg(millis(kept::HEALTH)).arg(millis(BREAKER_HEAD_START));
+    for (Entering { entry, now, gone, ttl }, _) in all {
+        let Entry { generation, attempt, owner, lease_until, .. } = entry;
+        let stage = if attempt.get() > 1 { Stage::Retrying } else { Stage::Pending };
+        let (generation, stage) = (generation.get(), stage.label());
+        let (until, now) = (lease_until.unix_ms(), now.unix_ms());
+        let interval_us = entry.rate.map_or(0, |rate| rate.interval().as_micros());
+        let patient_until = entry.patient_until.map_or(0, Timestamp::unix_ms);
+        let gone = gone.as_ref().map_or("-", WorkerId::as_str);
+        pipe.arg(endpoints.number(&entry.endpoint));
+        pipe.arg(format!("{generation} 0 {stage} {owner} {until} 0 {now} 0")).arg(millis(*ttl));
+        pipe.arg(u64::try_from(interval_us).unwrap_or(u64::MAX));
+        pipe.arg(format!("{} {patient_until} {gone}", attempt.get()));
+    }
+}
+
+fn write_settling(pipe: &mut Pipeline, all: &[(Settling, Reply<Recorded>)]) {
+    let endpoints = Numbered::of(all.iter().map(|(settling, _)| &settling.endpoint));
+    pipe.cmd("EVALSHA").arg(RECORD.get_hash()).arg(2 * endpoints.in_order.len() + all.len());
+    for endpoint in &endpoints.in_order {
+        pipe.arg(keys::health(endpoint)).arg(keys::attempts(endpoint));
+    }
+    for (settling, _) in all {
+        pipe.arg(&settling.delivery);
+    }
+    let now = all.iter().map(|(settling, _)| settling.now.unix_ms()).max();
+    pipe.arg(endpoints.in_order.len()).arg(now.unwrap_or_default());
+    pipe.arg(limits::ATTEMPTS_KEPT_MAX).arg(millis(kept::ATTEMPTS)).arg(millis(kept::HEALTH));
+    pipe.arg(millis(EXPIRY_AGE_MAX)).arg(BREAKER_OPENS_AFTER);
+    pipe.arg(millis(BREAKER_OPEN_MIN)).arg(millis(BREAKER_OPEN_MAX));
+    for (settling, _) in all {
+        pipe.arg(endpoints.number(&settling.endpoint));
+        pipe.arg(settling.generation).arg(settling.attempt).arg(settling.stage);
+        pipe.arg(settling.http_status.unwrap_or_default());
+        pipe.arg(settling.line.as_deref().unwrap_or_default()).arg(millis(settling.ttl));
     }
 }

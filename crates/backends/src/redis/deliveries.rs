@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use futures_util::future::{try_join, try_join_all};
 use hookfleet_domain::{
-    BREAKER_OPENS_AFTER, EndpointId, Event, EventId, Generation, TenantId, Timestamp, WorkerId,
+    BREAKER_OPENS_AFTER, EndpointId, Event, EventId, EventType, Generation, ProjectId, TenantId,
+    Timestamp, WorkerId,
 };
 use hookfleet_store::{
     DeliveryStore, Entry, EventStatus, Passage, Progress, Recorded, Settlement, Stage, StoreError,
@@ -19,6 +20,10 @@ use super::{RedisStore, corrupt, keys, millis, store_error};
 
 /// Endpoints in one call: Lua passes on a few thousand values at most.
 const FIELDS_MAX: usize = 1000;
+/// The field of an event with what [`about`] says of it.
+const ABOUT: &str = "about";
+/// The field that says that all endpoints are there.
+const FANNED_OUT: &str = "all";
 /// Before an endpoint's id: the name of a field of an event that is for it.
 const TO: &str = "to:";
 
@@ -26,34 +31,50 @@ const TO: &str = "to:";
 enum Answer {
     Go,
     Skip,
-    Leased { owner: String, until: Timestamp },
+    Leased { owner: WorkerId, until: Timestamp },
     Held { until: Timestamp, reason: WaitReason },
 }
 
+impl Answer {
+    fn parse(text: &str) -> Option<Self> {
+        let until = |text: &str| text.parse().ok().map(Timestamp::from_unix_ms);
+        let held = |text, reason| Some(Self::Held { until: until(text)?, reason });
+        let mut words = text.split(' ');
+        match (words.next()?, words.next(), words.next()) {
+            ("go", None, None) => Some(Self::Go),
+            ("skip", None, None) => Some(Self::Skip),
+            ("wait", Some(owner), Some(text)) => {
+                Some(Self::Leased { owner: owner.parse().ok()?, until: until(text)? })
+            }
+            ("breaker", Some(text), None) => held(text, WaitReason::Breaker),
+            ("rate", Some(text), None) => held(text, WaitReason::Rate),
+            _ => None,
+        }
+    }
+}
+
 impl RedisStore {
-    async fn gate(&self, entry: &Entry, now: Timestamp, gone: &str) -> Result<Answer, StoreError> {
+    async fn gate(
+        &self,
+        entry: &Entry,
+        now: Timestamp,
+        gone: Option<WorkerId>,
+    ) -> Result<Answer, StoreError> {
         let ttl = entry.lease_until.since(now) + self.status_ttl;
-        let entering = Entering { entry: entry.clone(), now, gone: gone.to_owned(), ttl };
-        let [what, owner, until] = self.batches.enter(entering).await?;
-        let until = until.parse().map(Timestamp::from_unix_ms);
-        let key = || keys::delivery(&entry.endpoint, &entry.event);
-        let until = || until.map_err(|error| corrupt(&key(), error));
-        Ok(match what.as_str() {
-            "go" => Answer::Go,
-            "skip" => Answer::Skip,
-            "wait" => Answer::Leased { owner, until: until()? },
-            "breaker" => Answer::Held { until: until()?, reason: WaitReason::Breaker },
-            "rate" => Answer::Held { until: until()?, reason: WaitReason::Rate },
-            _ => return Err(corrupt(&key(), "the gate's answer is unknown")),
+        let entering = Entering { entry: entry.clone(), now, gone, ttl };
+        let answer = self.batches.enter(entering).await?;
+        Answer::parse(&answer).ok_or_else(|| {
+            let key = keys::delivery(&entry.endpoint, &entry.event);
+            corrupt(&key, format!("the gate answered {answer:?}"))
         })
     }
 
     async fn pass(&self, entry: &Entry, now: Timestamp) -> Result<Passage, StoreError> {
-        let mut answer = self.gate(entry, now, "").await?;
+        let mut answer = self.gate(entry, now, None).await?;
         if let Answer::Leased { owner, .. } = &answer
             && !self.is_alive(owner).await?
         {
-            answer = self.gate(entry, now, &owner.clone()).await?;
+            answer = self.gate(entry, now, Some(owner.clone())).await?;
         }
         Ok(match answer {
             Answer::Go => Passage::Go,
@@ -66,11 +87,8 @@ impl RedisStore {
         })
     }
 
-    async fn is_alive(&self, owner: &str) -> Result<bool, StoreError> {
-        let Ok(owner) = owner.parse::<WorkerId>() else {
-            return Ok(false);
-        };
-        let alive = self.connection().exists(keys::worker(&owner)).await;
+    async fn is_alive(&self, owner: &WorkerId) -> Result<bool, StoreError> {
+        let alive = self.connection().exists(keys::worker(owner)).await;
         alive.map_err(|error| store_error(&error))
     }
 
@@ -91,18 +109,20 @@ impl RedisStore {
         event: &EventId,
         endpoint: EndpointId,
     ) -> Result<Progress, StoreError> {
-        let fields = self.connection().hgetall(keys::delivery(&endpoint, event)).await;
-        let fields: HashMap<String, String> = fields.map_err(|error| store_error(&error))?;
-        let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
-        let updated_at = field("t").parse().ok().map(Timestamp::from_unix_ms);
-        Ok(Progress {
-            endpoint,
-            stage: Stage::from_label(field("s")).unwrap_or(Stage::Pending),
-            attempts: field("a").parse().unwrap_or(0),
-            http_status: field("h").parse().ok(),
-            generation: Generation::new(field("g").parse().unwrap_or(0)),
-            updated_at,
-        })
+        let key = keys::delivery(&endpoint, event);
+        let known = self.connection().get(&key).await;
+        let known: Option<String> = known.map_err(|error| store_error(&error))?;
+        let Some(known) = known else {
+            return Ok(Progress {
+                endpoint,
+                stage: Stage::Pending,
+                attempts: 0,
+                http_status: None,
+                generation: Generation::new(0),
+                updated_at: None,
+            });
+        };
+        progress(endpoint, &known).ok_or_else(|| corrupt(&key, format!("it is {known:?}")))
     }
 
     /// An event must be remembered for as long as its deliveries are. Most are delivered at once,
@@ -118,6 +138,54 @@ impl RedisStore {
     }
 }
 
+/// What is remembered of an event, in one field: none of it has a space.
+struct About {
+    tenant: TenantId,
+    event_type: EventType,
+    timestamp: Timestamp,
+    accepted_at: Timestamp,
+    project: Option<ProjectId>,
+}
+
+fn about(event: &Event) -> String {
+    let Event { tenant, event_type, timestamp, accepted_at, project, .. } = event;
+    let (timestamp, accepted_at) = (timestamp.unix_ms(), accepted_at.unix_ms());
+    let project = project.as_ref().map_or("", ProjectId::as_str);
+    format!("{tenant} {event_type} {timestamp} {accepted_at} {project}")
+}
+
+impl About {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let mut word = || words.next();
+        let time = |word: &str| word.parse().ok().map(Timestamp::from_unix_ms);
+        Some(Self {
+            tenant: word()?.parse().ok()?,
+            event_type: word()?.parse().ok()?,
+            timestamp: time(word()?)?,
+            accepted_at: time(word()?)?,
+            project: Some(word()?)
+                .filter(|name| !name.is_empty())
+                .map(str::parse)
+                .transpose()
+                .ok()?,
+        })
+    }
+}
+
+/// Reads what gate.lua describes.
+fn progress(endpoint: EndpointId, known: &str) -> Option<Progress> {
+    let mut words = known.split(' ');
+    let generation = Generation::new(words.next()?.parse().ok()?);
+    let attempts = words.next()?.parse().ok()?;
+    let stage = Stage::from_label(words.next()?)?;
+    // Whose lease it is, until when, and what the rate gave it.
+    let at_ms: i64 = words.nth(3)?.parse().ok()?;
+    let http_status = words.next()?.parse().ok().filter(|status| *status > 0);
+    let updated_at = (at_ms > 0).then(|| Timestamp::from_unix_ms(at_ms));
+    Some(Progress { endpoint, stage, attempts, http_status, generation, updated_at })
+}
+
 #[async_trait]
 impl DeliveryStore for RedisStore {
     async fn remember_event(
@@ -125,15 +193,8 @@ impl DeliveryStore for RedisStore {
         event: &Event,
         endpoints: Option<&[EndpointId]>,
     ) -> Result<(), StoreError> {
-        let mut fields = vec![
-            ("tenant".to_owned(), event.tenant.to_string()),
-            ("type".to_owned(), event.event_type.to_string()),
-            ("timestamp".to_owned(), event.timestamp.unix_ms().to_string()),
-            ("accepted_at".to_owned(), event.accepted_at.unix_ms().to_string()),
-        ];
-        let project = event.project.as_ref();
-        fields.extend(project.map(|project| ("project".to_owned(), project.to_string())));
-        fields.extend(endpoints.map(|_| ("fanned_out".to_owned(), "1".to_owned())));
+        let mut fields = vec![(ABOUT.to_owned(), about(event))];
+        fields.extend(endpoints.map(|_| (FANNED_OUT.to_owned(), String::new())));
         let to = |id: &EndpointId| (format!("{TO}{id}"), String::new());
         // What stands first says that all are there, and is written last.
         let mut chunks = endpoints.unwrap_or_default().chunks(FIELDS_MAX);
@@ -154,13 +215,15 @@ impl DeliveryStore for RedisStore {
         let key = keys::event(id);
         let fields = self.connection().hgetall(&key).await;
         let fields: HashMap<String, String> = fields.map_err(|error| store_error(&error))?;
-        if fields.get("tenant").map(String::as_str) != Some(tenant.as_str()) {
+        let Some(about) = fields.get(ABOUT) else {
+            return Ok(None);
+        };
+        let Some(about) = About::parse(about) else {
+            return Err(corrupt(&key, format!("it is about {about:?}")));
+        };
+        if about.tenant != *tenant {
             return Ok(None);
         }
-        let field = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
-        let time = |name: &str| {
-            field(name).parse().map(Timestamp::from_unix_ms).map_err(|error| corrupt(&key, error))
-        };
         let ids = fields.keys().filter_map(|name| name.strip_prefix(TO));
         let ids = ids.map(str::parse::<EndpointId>);
         let mut ids: Vec<_> =
@@ -170,11 +233,11 @@ impl DeliveryStore for RedisStore {
         Ok(Some(EventStatus {
             id: id.clone(),
             tenant: tenant.clone(),
-            event_type: field("type").parse().map_err(|error| corrupt(&key, error))?,
-            project: fields.get("project").and_then(|project| project.parse().ok()),
-            timestamp: time("timestamp")?,
-            accepted_at: time("accepted_at")?,
-            fanned_out: fields.contains_key("fanned_out"),
+            event_type: about.event_type,
+            project: about.project,
+            timestamp: about.timestamp,
+            accepted_at: about.accepted_at,
+            fanned_out: fields.contains_key(FANNED_OUT),
             deliveries,
         }))
     }
@@ -197,7 +260,6 @@ impl DeliveryStore for RedisStore {
             generation: generation.get(),
             attempt: summary.map_or(0, |summary| summary.attempt.get()),
             stage: stage.label(),
-            success: attempt.is_some_and(|attempt| attempt.success),
             http_status: summary.and_then(|summary| summary.http_status),
             ttl: kept::delivery(stage, self.status_ttl),
         };

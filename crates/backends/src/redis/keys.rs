@@ -58,9 +58,10 @@ pub fn event(id: &EventId) -> String {
     format!("hf:{{e:{id}}}")
 }
 
-/// One delivery: its lease, its last settled attempt, its stage.
+/// One delivery: its lease, its last settled attempt, its stage. The number is the version of what
+/// stands there: whoever writes another form uses another name.
 pub fn delivery(endpoint: &EndpointId, event: &EventId) -> String {
-    format!("hf:{{{endpoint}}}:d:{event}")
+    format!("hf:{{{endpoint}}}:d2:{event}")
 }
 
 /// What its attempts say of an endpoint.

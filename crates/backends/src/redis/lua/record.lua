@@ -1,79 +1,94 @@
--- Many settled attempts of one endpoint. KEYS: health, attempts, then each delivery. ARGV: log lines
--- kept, ttl of the log, ttl of the health, failures that open the breaker, how long it is open at first
--- and at most; then for each delivery: now, generation, attempt (0: none was made), stage, success (1
--- or 0), http status (may be empty), log line (may be empty), ttl. Answers two numbers for each: was it
--- counted (1 or 0), and the failures in a row (after a success: those before it).
-local health = redis.call('HMGET', KEYS[1], 'failing', 'successes', 'failures')
-local failing, successes, failures = tonumber(health[1]) or 0, tonumber(health[2]) or 0, tonumber(health[3]) or 0
-local success_at, failure_at
-local answers, lines = {}, {}
+-- Many settled attempts. KEYS: health and attempts of each endpoint, then each delivery. ARGV: how many
+-- endpoints, now, log lines kept, ttl of the log, ttl of the health, how old what was said of an endpoint
+-- may be until both are given anew, failures that open the breaker, how long it is open at first and at
+-- most; then for each delivery: its endpoint's number, generation, attempt (0: none was made), stage,
+-- http status (0: none), log line (may be empty), ttl. What a delivery is: see gate.lua. Only who is
+-- delivered succeeded. Answers two numbers for each: was it counted (1 or 0), and the failures in a row
+-- (after a success: those before it).
+local now = tonumber(ARGV[2])
+local kept, opens_after = tonumber(ARGV[3]), tonumber(ARGV[7])
+local endpoints, answers = {}, {}
 
-local function failed(now)
-  failing, failures, failure_at = failing + 1, failures + 1, now
-  if failing < tonumber(ARGV[4]) then return end
-  local open = tonumber(redis.call('HGET', KEYS[1], 'open') or 0)
-  if open > tonumber(now) then return end
-  local openings = redis.call('HINCRBY', KEYS[1], 'openings', 1)
-  local wait = math.min(ARGV[5] * 2 ^ math.min(openings - 1, 10), tonumber(ARGV[6]))
-  redis.call('HSET', KEYS[1], 'open', string.format('%.0f', now + wait))
-  redis.call('HDEL', KEYS[1], 'probe')
+for n = 1, tonumber(ARGV[1]) do
+  local key = KEYS[2 * n - 1]
+  local health = redis.call('HMGET', key, 'failing', 'successes', 'failures', 'success_at', 'failure_at')
+  endpoints[n] = {
+    key = key, log = KEYS[2 * n], lines = {}, failing = tonumber(health[1]) or 0,
+    successes = tonumber(health[2]) or 0, failures = tonumber(health[3]) or 0,
+    heard_of = math.max(tonumber(health[4]) or 0, tonumber(health[5]) or 0),
+  }
 end
 
-local function succeeded(now)
-  if failing > 0 then redis.call('HDEL', KEYS[1], 'open', 'openings', 'probe', 'slot') end
-  failing, successes, success_at = 0, successes + 1, now
+local function failed(at)
+  at.failing, at.failures, at.failure_at = at.failing + 1, at.failures + 1, ARGV[2]
+  if at.failing < opens_after then return end
+  local open = tonumber(redis.call('HGET', at.key, 'open') or 0)
+  if open > now then return end
+  local openings = redis.call('HINCRBY', at.key, 'openings', 1)
+  local wait = math.min(ARGV[8] * 2 ^ math.min(openings - 1, 10), tonumber(ARGV[9]))
+  redis.call('HSET', at.key, 'open', string.format('%.0f', now + wait))
+  redis.call('HDEL', at.key, 'probe')
+end
+
+local function succeeded(at)
+  if at.failing > 0 then redis.call('HDEL', at.key, 'open', 'openings', 'probe', 'slot') end
+  at.failing, at.successes, at.success_at = 0, at.successes + 1, ARGV[2]
 end
 
 local function record(key, v)
-  local now, generation, attempt = ARGV[v], tonumber(ARGV[v + 1]), tonumber(ARGV[v + 2])
-  local success = ARGV[v + 4] == '1'
-  local d = redis.call('HMGET', key, 'g', 'a', 's')
-  local g, a, stage = tonumber(d[1]) or -1, tonumber(d[2]) or 0, d[3]
-  local known = g > generation
-  if g == generation then
-    local ended = stage == 'dead' or stage == 'discarded'
-    -- A success settles its delivery even after another worker's failure was recorded.
-    known = stage == 'delivered' or (not success and (ended or (attempt > 0 and a >= attempt)))
+  local at, generation, attempt = endpoints[tonumber(ARGV[v])], ARGV[v + 1], ARGV[v + 2]
+  local stage, status, line = ARGV[v + 3], ARGV[v + 4], ARGV[v + 5]
+  local success, made = stage == 'delivered', attempt ~= '0'
+  local settled, kept_ttl = attempt, false
+  local known = redis.call('GET', key)
+  if known then
+    local g, a, s = string.match(known, '^(%d+) (%d+) (%a+)')
+    if tonumber(g) > tonumber(generation) then return 0, at.failing end
+    if g == generation then
+      local ended = s == 'dead' or s == 'discarded'
+      -- A success settles its delivery even after another worker's failure was recorded.
+      if s == 'delivered' or (not success and (ended or (made and tonumber(a) >= tonumber(attempt)))) then
+        return 0, at.failing
+      end
+      if tonumber(a) > tonumber(attempt) then settled = a end
+      if not made then status = string.match(known, '%d+$') end
+      -- Its expiry, from the gate, is as good as a new one.
+      kept_ttl = success
+    end
   end
-  if known then return 0, failing end
-  -- What is delivered is looked at no more: its lease and its expiry, from the gate, may stay.
-  local delivered = ARGV[v + 3] == 'delivered' and g == generation
-  if g < generation then
-    if g >= 0 or stage then redis.call('DEL', key) end
-    a = 0
-  elseif not delivered then
-    redis.call('HDEL', key, 'o', 'u', 'r')
-  end
-  if attempt == 0 then
-    redis.call('HSET', key, 'g', generation, 's', ARGV[v + 3], 't', now)
+  local value = generation .. ' ' .. settled .. ' ' .. stage .. ' - 0 0 ' .. ARGV[2] .. ' ' .. status
+  if kept_ttl then
+    redis.call('SET', key, value, 'KEEPTTL')
   else
-    redis.call('HSET', key, 'g', generation, 's', ARGV[v + 3], 't', now,
-      'a', math.max(a, attempt), 'h', ARGV[v + 5])
+    redis.call('SET', key, value, 'PX', ARGV[v + 6])
   end
-  if not delivered then redis.call('PEXPIRE', key, ARGV[v + 7]) end
-  if attempt == 0 then return 1, failing end
-  lines[#lines + 1] = ARGV[v + 6]
-  local before = failing
-  if success then succeeded(now) else failed(now) end
-  return 1, success and before or failing
+  if not made then return 1, at.failing end
+  at.lines[#at.lines + 1] = line
+  local before = at.failing
+  if success then succeeded(at) else failed(at) end
+  return 1, success and before or at.failing
 end
 
-for n = 3, #KEYS do
-  local first, count = record(KEYS[n], 7 + (n - 3) * 8)
+for n = 1, #KEYS - 2 * #endpoints do
+  local first, count = record(KEYS[2 * #endpoints + n], 10 + (n - 1) * 7)
   answers[#answers + 1] = first
   answers[#answers + 1] = count
 end
-if #lines > 0 then
-  local kept = tonumber(ARGV[1])
-  if redis.call('LPUSH', KEYS[2], unpack(lines)) > kept then redis.call('LTRIM', KEYS[2], 0, kept - 1) end
-  redis.call('PEXPIRE', KEYS[2], ARGV[2])
-  local now = {'failing', failing}
-  if success_at then now[3], now[4], now[5], now[6] = 'success_at', success_at, 'successes', successes end
-  if failure_at then
-    local n = #now
-    now[n + 1], now[n + 2], now[n + 3], now[n + 4] = 'failure_at', failure_at, 'failures', failures
+for _, at in ipairs(endpoints) do
+  if #at.lines > 0 then
+    local length = redis.call('LPUSH', at.log, unpack(at.lines))
+    if length > kept then redis.call('LTRIM', at.log, 0, kept - 1) end
+    local told = {'failing', at.failing}
+    if at.success_at then told[3], told[4], told[5], told[6] = 'success_at', at.success_at, 'successes', at.successes end
+    if at.failure_at then
+      local n = #told
+      told[n + 1], told[n + 2], told[n + 3], told[n + 4] = 'failure_at', at.failure_at, 'failures', at.failures
+    end
+    redis.call('HSET', at.key, unpack(told))
+    if length == #at.lines or now - at.heard_of > tonumber(ARGV[6]) then
+      redis.call('PEXPIRE', at.log, ARGV[4])
+      redis.call('PEXPIRE', at.key, ARGV[5])
+    end
   end
-  redis.call('HSET', KEYS[1], unpack(now))
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
 return answers
