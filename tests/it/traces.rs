@@ -153,7 +153,7 @@ async fn one_trace_from_publisher_to_retry(traced: Traced, collector: Collector)
 #[tokio::test]
 async fn an_event_without_a_trace_begins_one() {
     let collector = Collector::new().await;
-    let traced = Traced::embedded(&[
+    let mut traced = Traced::embedded(&[
         ("HOOKFLEET_OTLP_ENDPOINT", collector.url()),
         ("HOOKFLEET_TRACE_ENDPOINTS", "true"),
     ])
@@ -185,6 +185,7 @@ async fn an_event_without_a_trace_begins_one() {
         let expected = if is_unsampled { &publishers } else { &own };
         assert_eq!(request.header("traceparent"), Some(expected.as_str()));
     }
+    assert!(traced.processes[0].terminate().await.success());
     let spans = collector.spans();
     assert!(spans.iter().all(|span| span.attribute("hookfleet.event.id") != unsampled));
 }

@@ -145,7 +145,8 @@ fn a_span_as_it_is_sent() {
             },
             "traceId": "4bf92f3577b34da6a3ce929d0e0e4736"
           }
-        ]"#]].assert_eq(&format!("{spans:#}"));
+        ]"#]]
+    .assert_eq(&format!("{spans:#}"));
     assert!(!request.to_string().contains("hush"));
 }
 
