@@ -34,7 +34,7 @@ impl Publishing {
 
     /// Records it.
     pub fn end(self, tracer: &Tracer, result: &Result<Published, PublishError>) {
-        let Self { tenant, event_type, caller, candidate, began: (began, begun) } = self;
+        let Self { tenant, event_type, caller, candidate, began: (began, since) } = self;
         let id = result.as_ref().map_or(&candidate, |published| &published.id);
         let Some(place) = tracer.place_of((&tenant, id), caller.as_ref()) else {
             return;
@@ -48,6 +48,6 @@ impl Publishing {
             outcome: metrics::outcome(result),
             error: result.as_ref().err().map(ToString::to_string),
         };
-        tracer.keep(place.published(step, (began, begun.elapsed())));
+        tracer.keep(place.published(step, (began, since.elapsed())));
     }
 }

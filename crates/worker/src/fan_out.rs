@@ -38,7 +38,7 @@ impl Worker {
         begun: Vec<EndpointId>,
         slot: OwnedSemaphorePermit,
     ) -> Result<(), GiveBack> {
-        let began = self.tracer.is_on().then(|| (self.clock.now(), Instant::now()));
+        let start = self.tracer.is_on().then(|| (self.clock.now(), Instant::now()));
         let load = || self.endpoints.of(&event.tenant);
         let targets = self.remembered("looking up endpoints", load).await?;
         let wanting = targets.wanting(&event).map(|target| target.endpoint.id.clone());
@@ -50,10 +50,10 @@ impl Worker {
         let endpoints = ids.len();
         if endpoints > self.options.fan_out_inline {
             self.split(&event, ids).await?;
-            self.trace_fan_out(&event, endpoints, began);
+            self.trace_fan_out(&event, endpoints, start);
             return Ok(());
         }
-        self.trace_fan_out(&event, endpoints, began);
+        self.trace_fan_out(&event, endpoints, start);
         // The event's own slot serves its first delivery, the others wait for theirs: none holds
         // a slot while it waits for another.
         let mut first = Some(slot);
@@ -81,9 +81,9 @@ impl Worker {
         published.try_buffer_unordered(PUBLISHED_AT_ONCE).try_collect().await
     }
 
-    fn trace_fan_out(&self, of: &Event, endpoints: usize, began: Option<(Timestamp, Instant)>) {
-        if let (Some(place), Some((began, begun))) = (self.tracer.place(of), began) {
-            let took = begun.elapsed();
+    fn trace_fan_out(&self, of: &Event, endpoints: usize, start: Option<(Timestamp, Instant)>) {
+        if let (Some(place), Some((began, since))) = (self.tracer.place(of), start) {
+            let took = since.elapsed();
             self.tracer.keep(place.fanned_out((of, endpoints), &self.id, (began, took)));
         }
     }

@@ -43,110 +43,35 @@ fn span() -> Span {
 #[test]
 fn a_span_as_it_is_sent() {
     let request: Value = serde_json::from_slice(&encode::request(&[span()])).unwrap();
-    let spans = &request["resourceSpans"][0]["scopeSpans"][0]["spans"];
+    let span = &request["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+    let attributes = span["attributes"].as_array().unwrap().iter().map(Value::to_string);
+    let fields = span.as_object().unwrap().iter().filter(|(name, _)| *name != "attributes");
+    let fields = fields.map(|(name, value)| format!("{name}: {value}"));
+    let lines: Vec<String> = fields.chain(attributes).collect();
     expect![[r#"
-        [
-          {
-            "attributes": [
-              {
-                "key": "hookfleet.tenant",
-                "value": {
-                  "stringValue": "acme"
-                }
-              },
-              {
-                "key": "hookfleet.event.id",
-                "value": {
-                  "stringValue": "ev-1"
-                }
-              },
-              {
-                "key": "hookfleet.event.type",
-                "value": {
-                  "stringValue": "a.b"
-                }
-              },
-              {
-                "key": "hookfleet.endpoint.id",
-                "value": {
-                  "stringValue": "ep_1"
-                }
-              },
-              {
-                "key": "hookfleet.generation",
-                "value": {
-                  "intValue": "0"
-                }
-              },
-              {
-                "key": "hookfleet.attempt",
-                "value": {
-                  "intValue": "2"
-                }
-              },
-              {
-                "key": "hookfleet.outcome",
-                "value": {
-                  "stringValue": "status"
-                }
-              },
-              {
-                "key": "http.request.method",
-                "value": {
-                  "stringValue": "POST"
-                }
-              },
-              {
-                "key": "url.scheme",
-                "value": {
-                  "stringValue": "https"
-                }
-              },
-              {
-                "key": "server.address",
-                "value": {
-                  "stringValue": "2606:4700::1111"
-                }
-              },
-              {
-                "key": "server.port",
-                "value": {
-                  "intValue": "443"
-                }
-              },
-              {
-                "key": "http.response.status_code",
-                "value": {
-                  "intValue": "503"
-                }
-              },
-              {
-                "key": "error.type",
-                "value": {
-                  "stringValue": "503"
-                }
-              }
-            ],
-            "endTimeUnixNano": "1700000000124500000",
-            "kind": 3,
-            "links": [
-              {
-                "spanId": "9859de4c9913c05e",
-                "traceId": "4bf92f3577b34da6a3ce929d0e0e4736"
-              }
-            ],
-            "name": "attempt",
-            "parentSpanId": "b51006b64a0b17ff",
-            "spanId": "be0d6d69b4b6ceac",
-            "startTimeUnixNano": "1700000000123000000",
-            "status": {
-              "code": 2,
-              "message": "answered with status 503"
-            },
-            "traceId": "4bf92f3577b34da6a3ce929d0e0e4736"
-          }
-        ]"#]]
-    .assert_eq(&format!("{spans:#}"));
+        endTimeUnixNano: "1700000000124500000"
+        kind: 3
+        links: [{"spanId":"9859de4c9913c05e","traceId":"4bf92f3577b34da6a3ce929d0e0e4736"}]
+        name: "attempt"
+        parentSpanId: "b51006b64a0b17ff"
+        spanId: "be0d6d69b4b6ceac"
+        startTimeUnixNano: "1700000000123000000"
+        status: {"code":2,"message":"answered with status 503"}
+        traceId: "4bf92f3577b34da6a3ce929d0e0e4736"
+        {"key":"hookfleet.tenant","value":{"stringValue":"acme"}}
+        {"key":"hookfleet.event.id","value":{"stringValue":"ev-1"}}
+        {"key":"hookfleet.event.type","value":{"stringValue":"a.b"}}
+        {"key":"hookfleet.endpoint.id","value":{"stringValue":"ep_1"}}
+        {"key":"hookfleet.generation","value":{"intValue":"0"}}
+        {"key":"hookfleet.attempt","value":{"intValue":"2"}}
+        {"key":"hookfleet.outcome","value":{"stringValue":"status"}}
+        {"key":"http.request.method","value":{"stringValue":"POST"}}
+        {"key":"url.scheme","value":{"stringValue":"https"}}
+        {"key":"server.address","value":{"stringValue":"2606:4700::1111"}}
+        {"key":"server.port","value":{"intValue":"443"}}
+        {"key":"http.response.status_code","value":{"intValue":"503"}}
+        {"key":"error.type","value":{"stringValue":"503"}}"#]]
+    .assert_eq(&lines.join("\n"));
     assert!(!request.to_string().contains("hush"));
 }
 
