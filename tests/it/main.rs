@@ -46,6 +46,7 @@ mod settling;
 mod telemetry;
 mod tidy;
 mod tokens;
+mod traces;
 mod transfer;
 mod upgrade;
 mod verify;

@@ -16,7 +16,7 @@ use e2e::{IN_A_WHILE, SOON};
 use hookfleet_backends::sqlite::{Retention, Sqlite, SqliteOptions, inspect};
 use hookfleet_domain::{
     AddressPolicy, Clock, DeadLetterFilter, Delay, Draft, EndpointPatch, EndpointPolicy, Event,
-    EventId, Remains, Secret, TenantId, Timestamp,
+    EventId, Remains, Secret, TenantId, Timestamp, Tracer,
 };
 use hookfleet_producer::{Producer, ProducerMetrics};
 use hookfleet_queue::{
@@ -212,6 +212,7 @@ impl World {
             sender: Arc::new(Sender::new(&egress).unwrap()),
             clock,
             metrics: WorkerMetrics::register(&registry, 0).unwrap(),
+            tracer: Tracer::default(),
         };
         Worker::new(parts, WorkerOptions { delivery_limit: 50, ..WorkerOptions::default() })
     }

@@ -4,6 +4,7 @@
 
 pub mod amqp;
 pub mod client;
+pub mod collector;
 pub mod fleet;
 pub mod openapi;
 pub mod receiver;

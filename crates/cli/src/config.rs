@@ -8,13 +8,14 @@ use clap::{Args, ValueEnum};
 use hookfleet_api::TokenLimits;
 use hookfleet_backends::rabbitmq::{Archive, RabbitOptions};
 use hookfleet_backends::sqlite::Retention;
-use hookfleet_domain::{AddressPolicy, EndpointPolicy, Rate, Secret};
+use hookfleet_domain::{AddressPolicy, EndpointPolicy, Rate, Secret, TraceOptions, TraceRatio};
 use hookfleet_worker::{Egress, WorkerOptions};
 use serde::Deserialize;
 
 use crate::data_folder::{DataFolder, Missing};
 use crate::failure::Failure;
-use crate::values::{Duration, Hidden, Listen, Networks};
+use crate::otlp::{self, Otlp};
+use crate::values::{Duration, Hidden, Listen, Networks, Ratio};
 
 /// What flags, environment or file said; nothing is filled in yet.
 #[derive(Debug, Default, Args, Deserialize)]
@@ -100,6 +101,20 @@ pub struct Settings {
     /// How much, in bytes [default: 10 GiB; without a broker 1 GiB, over the whole database].
     #[arg(long, env = "HOOKFLEET_ARCHIVE_MAX_BYTES")]
     archive_max_bytes: Option<u64>,
+    /// The collector that spans are sent to, by OTLP over HTTP, such as `http://collector:4318`;
+    /// without it, nothing is recorded.
+    #[arg(long, env = "HOOKFLEET_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
+    otlp_endpoint: Option<Hidden>,
+    /// Headers for the collector: `name=value,name=value`.
+    #[arg(long, env = "HOOKFLEET_OTLP_HEADERS", hide_env_values = true, value_name = "HEADERS")]
+    otlp_headers: Option<Hidden>,
+    /// How many of the traces that begin here are recorded, 0 to 1 [default: 1]. Of a publisher's own,
+    /// its `traceparent` says whether.
+    #[arg(long, env = "HOOKFLEET_TRACE_RATIO")]
+    trace_ratio: Option<Ratio>,
+    /// Do endpoints get a `traceparent` that names the attempt, if it is recorded? [default: false]
+    #[arg(long, env = "HOOKFLEET_TRACE_ENDPOINTS", num_args = 0..=1, default_missing_value = "true")]
+    trace_endpoints: Option<bool>,
     /// What is logged, such as `info` or `hookfleet_worker=debug` [default: info].
     #[arg(long, env = "HOOKFLEET_LOG")]
     log: Option<String>,
@@ -183,6 +198,8 @@ pub struct Config {
     pub dedup_window: StdDuration,
     pub event_status_kept: StdDuration,
     pub threads: usize,
+    /// None: nothing is recorded.
+    pub otlp: Option<Otlp>,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -207,6 +224,8 @@ impl Settings {
         let backend = all.backend(role)?;
         let (master_key, admin_token) = all.keys(role, &backend)?;
         let defaults = WorkerOptions::default();
+        let authorities = all.ca_bundle.as_deref().map(read_bundle).transpose()?;
+        let otlp = all.otlp(authorities.clone())?;
         let addresses = AddressPolicy::new(all.allow_private_networks.unwrap_or_default().0);
         Ok(Config {
             backend,
@@ -218,11 +237,7 @@ impl Settings {
                 allow_http: all.allow_http.unwrap_or(false),
                 addresses: addresses.clone(),
             },
-            egress: Egress {
-                addresses,
-                proxy: all.egress_proxy.map(|given| given.0),
-                authorities: all.ca_bundle.as_deref().map(read_bundle).transpose()?,
-            },
+            egress: Egress { addresses, proxy: all.egress_proxy.map(|given| given.0), authorities },
             token_limits: TokenLimits {
                 rate: all.token_rate_limit.unwrap_or(Rate::per_second(TOKEN_RATE)),
                 in_flight_max: all.token_in_flight_max.unwrap_or(TOKEN_IN_FLIGHT_MAX),
@@ -237,9 +252,25 @@ impl Settings {
             dedup_window: all.dedup_window.map_or(DAY, |text| text.0),
             event_status_kept: all.event_status_kept.map_or(DAY, |text| text.0),
             threads: all.threads.unwrap_or(1).into(),
+            otlp,
             log: all.log.unwrap_or_else(|| "info".to_owned()),
             log_format: all.log_format.unwrap_or(LogFormat::Text),
         })
+    }
+
+    fn otlp(&mut self, authorities: Option<Vec<u8>>) -> Result<Option<Otlp>, Failure> {
+        // Empty as a template leaves it: none.
+        let given = self.otlp_endpoint.take().filter(|given| !given.0.expose().is_empty());
+        let Some(collector) = given else {
+            return Ok(None);
+        };
+        let headers = self.otlp_headers.take().map(|given| otlp::headers(&given.0)).transpose()?;
+        let options = TraceOptions {
+            ratio: self.trace_ratio.map_or(TraceRatio::ALL, |given| given.0),
+            tell_endpoints: self.trace_endpoints.unwrap_or(false),
+        };
+        let url = otlp::url(&collector.0)?;
+        Ok(Some(Otlp { url, headers: headers.unwrap_or_default(), authorities, options }))
     }
 
     fn backend(&mut self, role: Role) -> Result<Backend, Failure> {
@@ -315,6 +346,10 @@ impl Settings {
             archive: self.archive.or(file.archive),
             archive_retention: self.archive_retention.or(file.archive_retention),
             archive_max_bytes: self.archive_max_bytes.or(file.archive_max_bytes),
+            otlp_endpoint: self.otlp_endpoint.or(file.otlp_endpoint),
+            otlp_headers: self.otlp_headers.or(file.otlp_headers),
+            trace_ratio: self.trace_ratio.or(file.trace_ratio),
+            trace_endpoints: self.trace_endpoints.or(file.trace_endpoints),
             log: self.log.or(file.log),
             log_format: self.log_format.or(file.log_format),
         }

@@ -12,6 +12,7 @@ mod data_folder;
 mod failure;
 mod lifecycle;
 mod metrics;
+mod otlp;
 mod output;
 mod parts;
 mod starting;

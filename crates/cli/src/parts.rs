@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hookfleet_domain::Clock;
+use hookfleet_domain::{Clock, Tracer};
 use hookfleet_producer::{Producer, ProducerMetrics};
 use hookfleet_queue::Queue;
 use hookfleet_store::Store;
@@ -20,18 +20,25 @@ pub struct Parts {
     pub producer: Producer,
     pub sender: Arc<Sender>,
     pub clock: Arc<dyn Clock>,
+    tracer: Tracer,
 }
 
 impl Parts {
     /// Made over these ports.
-    pub fn new(over: &Ports, config: &Config, registry: &Registry) -> Result<Self, Failure> {
+    pub fn new(
+        over: &Ports,
+        config: &Config,
+        registry: &Registry,
+        tracer: &Tracer,
+    ) -> Result<Self, Failure> {
         let (queue, store) = (Arc::clone(&over.queue), Arc::clone(&over.store));
         let clock = wire::clock();
         let metrics = ProducerMetrics::register(registry).map_err(Failure::failed)?;
         let producer =
             Producer::new(Arc::clone(&queue), Arc::clone(&store), Arc::clone(&clock), metrics);
+        let (producer, tracer) = (producer.traced(tracer.clone()), tracer.clone());
         let sender = Sender::new(&config.egress).map_err(Failure::usage)?;
-        Ok(Self { queue, store, producer, sender: Arc::new(sender), clock })
+        Ok(Self { queue, store, producer, sender: Arc::new(sender), clock, tracer })
     }
 
     /// A worker of these parts.
@@ -44,6 +51,7 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             metrics: WorkerMetrics::register(registry, config.endpoint_metrics_max)
                 .map_err(Failure::failed)?,
+            tracer: self.tracer.clone(),
         };
         Ok(Worker::new(parts, config.worker.clone()))
     }

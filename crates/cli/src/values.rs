@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use hookfleet_domain::{Secret, parse_duration};
+use hookfleet_domain::{InvalidRatio, Secret, TraceRatio, parse_duration};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -54,6 +54,27 @@ impl TryFrom<String> for Networks {
 
     fn try_from(text: String) -> Result<Self, InvalidNetwork> {
         text.parse()
+    }
+}
+
+/// A share, 0 to 1; in a file a number.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct Ratio(pub TraceRatio);
+
+impl FromStr for Ratio {
+    type Err = InvalidRatio;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRatio> {
+        text.parse().map(Self)
+    }
+}
+
+impl TryFrom<f64> for Ratio {
+    type Error = InvalidRatio;
+
+    fn try_from(number: f64) -> Result<Self, InvalidRatio> {
+        TraceRatio::try_from(number).map(Self)
     }
 }
 

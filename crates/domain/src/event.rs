@@ -1,13 +1,12 @@
 //! What a publisher sent.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{EventId, EventType, IdempotencyKey, ProjectId, TenantId, Timestamp, limits};
+use crate::{
+    EventId, EventType, IdempotencyKey, ProjectId, TenantId, Timestamp, TraceParent, limits,
+};
 
 /// An accepted event. `data` is the publisher's JSON text, carried and never re-encoded.
 #[derive(Debug, Clone)]
@@ -121,70 +120,9 @@ fn skip_text(bytes: &mut std::str::Bytes<'_>) {
     }
 }
 
-/// A `traceparent`, version 00, as [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header)
-/// writes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TraceParent(Arc<str>);
-
-/// A text that is no `traceparent`. Receivers of one ignore it (W3C Trace Context, section 3.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("traceparent is invalid: expected 00-TRACE_ID-PARENT_ID-FLAGS in lower-case hex")]
-pub struct InvalidTraceParent;
-
-impl TraceParent {
-    /// The text itself.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for TraceParent {
-    type Err = InvalidTraceParent;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTraceParent> {
-        let is_hex = |part: &str| part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let parts: Vec<&str> = text.splitn(5, '-').collect();
-        let valid = match parts.as_slice() {
-            ["00", trace, parent, flags] => {
-                (trace.len(), parent.len(), flags.len()) == (32, 16, 2)
-                    && [trace, parent, flags].into_iter().all(|part| is_hex(part))
-                    && [trace, parent].into_iter().all(|part| part.bytes().any(|b| b != b'0'))
-            }
-            _ => false,
-        };
-        if valid { Ok(Self(text.into())) } else { Err(InvalidTraceParent) }
-    }
-}
-
-impl fmt::Display for TraceParent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for TraceParent {
-    type Error = InvalidTraceParent;
-
-    fn try_from(text: String) -> Result<Self, InvalidTraceParent> {
-        text.parse()
-    }
-}
-
-impl From<TraceParent> for String {
-    fn from(trace: TraceParent) -> Self {
-        trace.0.as_ref().into()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(text: &str, valid: bool) {
-        assert_eq!(text.parse::<TraceParent>().is_ok(), valid, "{text:?}");
-    }
 
     #[test]
     fn depths() {
@@ -213,15 +151,5 @@ mod tests {
         let large = format!("\"{}\"", "x".repeat(limits::EVENT_BYTES_MAX));
         let bytes = limits::EVENT_BYTES_MAX + 2;
         assert_eq!(draft(large).check(), Err(InvalidData::TooLarge(bytes)));
-    }
-
-    #[test]
-    fn trace_parents() {
-        check("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", true);
-        check("00-00000000000000000000000000000000-00f067aa0ba902b7-01", false);
-        check("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false);
-        check("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", false);
-        check("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x", false);
-        check("", false);
     }
 }

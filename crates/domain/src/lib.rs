@@ -30,10 +30,12 @@ mod retry;
 mod rotation;
 mod schema;
 mod secret;
+mod span;
 mod subscription;
 mod throttle;
 mod time;
 mod token;
+mod trace;
 mod url;
 
 pub use address::{AddressPolicy, ForbiddenAddress};
@@ -42,7 +44,7 @@ pub use delay::Delay;
 pub use delivery::{AttemptNumber, AttemptRecord, AttemptSummary, Delivery, Generation};
 pub use duration::{DurationError, duration_text, parse_duration};
 pub use endpoint::{DisabledReason, Endpoint, EndpointHealth, RetiredSecret};
-pub use event::{Draft, Event, InvalidData, TraceParent};
+pub use event::{Draft, Event, InvalidData};
 pub use ids::{
     DeadLetterId, EndpointId, EventId, EventType, IdempotencyKey, InvalidName, JobId, ProjectId,
     TenantId, TokenId, WorkerId,
@@ -55,6 +57,7 @@ pub use rate::{Pacer, Rate};
 pub use retry::RetrySchedule;
 pub use rotation::Rotation;
 pub use secret::Secret;
+pub use span::{Attribute, Published, Span, SpanKind};
 pub use subscription::Subscription;
 pub use throttle::{
     BREAKER_HEAD_START, BREAKER_HORIZON, BREAKER_OPEN_MAX, BREAKER_OPEN_MIN, BREAKER_OPENS_AFTER,
@@ -62,4 +65,8 @@ pub use throttle::{
 };
 pub use time::{Clock, Timestamp};
 pub use token::{Access, ApiToken};
+pub use trace::{
+    InvalidRatio, InvalidTraceParent, Place, SpanId, Spans, TraceId, TraceOptions, TraceParent,
+    TraceRatio, Tracer,
+};
 pub use url::{EndpointUrl, InvalidUrl};

@@ -7,17 +7,19 @@
 //! `examples/publish.rs` is a complete program to copy.
 
 mod metrics;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use hookfleet_domain::{Clock, Draft, Event, EventId, InvalidData};
+use hookfleet_domain::{Clock, Draft, Event, EventId, InvalidData, Timestamp, Tracer};
 use hookfleet_queue::{Outgoing, Queue, QueueError};
 use hookfleet_store::{Claim, Store, StoreError};
 use tokio::time::{Instant, sleep};
 
 pub use metrics::ProducerMetrics;
+use trace::Publishing;
 
 /// How long an event is published again after an unknown outcome.
 const PUBLISH_WAIT_MAX: Duration = Duration::from_secs(15);
@@ -32,6 +34,7 @@ pub struct Producer {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: ProducerMetrics,
+    tracer: Tracer,
 }
 
 /// An event that is durable.
@@ -89,12 +92,24 @@ impl Producer {
         clock: Arc<dyn Clock>,
         metrics: ProducerMetrics,
     ) -> Self {
-        Self { queue, store, clock, metrics }
+        Self { queue, store, clock, metrics, tracer: Tracer::default() }
+    }
+
+    /// The same door, that records what goes through it.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Publishes one event. Not cancel-safe: a dropped call may have published it.
     pub async fn publish(&self, draft: Draft) -> Result<Published, PublishError> {
-        let result = self.try_publish(draft).await;
+        let now = self.clock.now();
+        let candidate = EventId::generate(now);
+        let publishing = Publishing::begin(&self.tracer, (&draft, &candidate), now);
+        let result = self.try_publish(draft, candidate, now).await;
+        if let Some(publishing) = publishing {
+            publishing.end(&self.tracer, &result);
+        }
         self.metrics.count(&result);
         result
     }
@@ -105,10 +120,13 @@ impl Producer {
         stream::iter(drafts).map(publish).buffered(BATCH_IN_FLIGHT).collect().await
     }
 
-    async fn try_publish(&self, draft: Draft) -> Result<Published, PublishError> {
+    async fn try_publish(
+        &self,
+        draft: Draft,
+        candidate: EventId,
+        now: Timestamp,
+    ) -> Result<Published, PublishError> {
         draft.check()?;
-        let now = self.clock.now();
-        let candidate = EventId::generate(now);
         let Some(key) = draft.idempotency_key.clone() else {
             let event = draft.accept(candidate, now);
             self.make_durable(&event).await?;

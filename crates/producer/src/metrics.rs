@@ -27,14 +27,18 @@ impl ProducerMetrics {
     }
 
     pub(crate) fn count(&self, result: &Result<Published, PublishError>) {
-        let outcome = match result {
-            Ok(Published { duplicate: false, .. }) => "accepted",
-            Ok(Published { duplicate: true, .. }) => "duplicate",
-            Err(PublishError::Invalid(_)) => "invalid",
-            Err(PublishError::Busy(_)) => "busy",
-            Err(PublishError::Unavailable(_)) => "unavailable",
-            Err(PublishError::Refused(_)) => "refused",
-        };
-        self.published.with_label_values(&[outcome]).inc();
+        self.published.with_label_values(&[outcome(result)]).inc();
+    }
+}
+
+/// What became of an event, in a word.
+pub fn outcome(of: &Result<Published, PublishError>) -> &'static str {
+    match of {
+        Ok(Published { duplicate: false, .. }) => "accepted",
+        Ok(Published { duplicate: true, .. }) => "duplicate",
+        Err(PublishError::Invalid(_)) => "invalid",
+        Err(PublishError::Busy(_)) => "busy",
+        Err(PublishError::Unavailable(_)) => "unavailable",
+        Err(PublishError::Refused(_)) => "refused",
     }
 }

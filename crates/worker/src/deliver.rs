@@ -157,7 +157,9 @@ impl Worker {
     ) -> Result<(), GiveBack> {
         let _under_way = self.metrics.attempt_begins();
         let at = self.clock.now();
-        let made = self.sender.attempt(target, &delivery.event, (delivery.attempt, at)).await;
+        let told = self.tracer.told(&delivery);
+        let event = told.as_deref().unwrap_or(&delivery.event);
+        let made = self.sender.attempt(target, event, (delivery.attempt, at)).await;
         let Attempted { outcome, took, record } = match made {
             Ok(made) => made,
             Err(no_egress) => {
@@ -169,6 +171,10 @@ impl Worker {
         let concurrency = usize::from(self.options.concurrency);
         turn.made(&outcome, Crowded(self.free_slots() < concurrency / 2));
         self.metrics.attempt_ended(&target.endpoint, &outcome, took);
+        if let Some(place) = self.tracer.place(&delivery.event) {
+            let of = (&delivery, &target.endpoint);
+            self.tracer.keep(place.attempted(of, &outcome, (at, took)));
+        }
         if outcome.disables() {
             self.disable(&target.endpoint).await?;
         }

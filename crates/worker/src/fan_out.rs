@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use hookfleet_domain::{Delay, Delivery, EndpointId, Event};
+use hookfleet_domain::{Delay, Delivery, EndpointId, Event, Timestamp};
 use hookfleet_queue::Outgoing;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use crate::Worker;
 use crate::hold::GiveBack;
@@ -37,6 +38,7 @@ impl Worker {
         begun: Vec<EndpointId>,
         slot: OwnedSemaphorePermit,
     ) -> Result<(), GiveBack> {
+        let start = self.tracer.is_on().then(|| (self.clock.now(), Instant::now()));
         let load = || self.endpoints.of(&event.tenant);
         let targets = self.remembered("looking up endpoints", load).await?;
         let wanting = targets.wanting(&event).map(|target| target.endpoint.id.clone());
@@ -45,9 +47,13 @@ impl Worker {
         ids.dedup();
         let remember = || self.store.remember_event(&event, Some(&ids));
         self.remembered("remembering an event", remember).await?;
-        if ids.len() > self.options.fan_out_inline {
-            return self.split(&event, ids).await;
+        let endpoints = ids.len();
+        if endpoints > self.options.fan_out_inline {
+            self.split(&event, ids).await?;
+            self.trace_fan_out(&event, endpoints, start);
+            return Ok(());
         }
+        self.trace_fan_out(&event, endpoints, start);
         // The event's own slot serves its first delivery, the others wait for theirs: none holds
         // a slot while it waits for another.
         let mut first = Some(slot);
@@ -73,6 +79,13 @@ impl Worker {
         };
         let published = stream::iter(ids).map(|id| Ok(publish(id)));
         published.try_buffer_unordered(PUBLISHED_AT_ONCE).try_collect().await
+    }
+
+    fn trace_fan_out(&self, of: &Event, endpoints: usize, start: Option<(Timestamp, Instant)>) {
+        if let (Some(place), Some((began, since))) = (self.tracer.place(of), start) {
+            let took = since.elapsed();
+            self.tracer.keep(place.fanned_out((of, endpoints), &self.id, (began, took)));
+        }
     }
 
     async fn slot(&self) -> Result<OwnedSemaphorePermit, GiveBack> {

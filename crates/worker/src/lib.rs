@@ -34,7 +34,7 @@ mod signer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookfleet_domain::{Clock, WorkerId};
+use hookfleet_domain::{Clock, Tracer, WorkerId};
 use hookfleet_producer::Producer;
 use hookfleet_queue::Queue;
 use hookfleet_store::Store;
@@ -90,6 +90,8 @@ pub struct WorkerParts {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: WorkerMetrics,
+    /// What is recorded.
+    pub tracer: Tracer,
 }
 
 /// A worker.
@@ -101,6 +103,7 @@ pub struct Worker {
     sender: Arc<Sender>,
     clock: Arc<dyn Clock>,
     metrics: WorkerMetrics,
+    tracer: Tracer,
     options: WorkerOptions,
     endpoints: EndpointCache,
     lanes: Lanes,
@@ -131,6 +134,7 @@ impl Worker {
             sender: parts.sender,
             clock: parts.clock,
             metrics: parts.metrics,
+            tracer: parts.tracer,
             endpoints: EndpointCache::new(parts.store),
             lanes: Lanes::default(),
             shares: Shares::of(options.concurrency),

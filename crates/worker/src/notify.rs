@@ -6,8 +6,9 @@
 //! and can be lost by a crash right between the two.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use hookfleet_domain::{Delay, Delivery, EndpointId, Occurrence};
+use hookfleet_domain::{Delay, Delivery, EndpointId, Event, Occurrence, Published};
 use hookfleet_queue::Outgoing;
 
 use crate::Worker;
@@ -33,6 +34,7 @@ impl Worker {
         tracing::debug!("{} tells {} endpoints", event.event_type, ids.len());
         let remember = || self.store.remember_event(&event, Some(&ids));
         self.remembered("remembering an operational event", remember).await?;
+        self.trace_occurrence(&event);
         for id in ids {
             let delivery = Delivery::first(Arc::clone(&event), id);
             let message = Outgoing::Delivery(&delivery, Delay::NONE);
@@ -40,5 +42,19 @@ impl Worker {
                 .await?;
         }
         Ok(())
+    }
+    /// It has no publisher but us.
+    fn trace_occurrence(&self, event: &Event) {
+        if let Some(place) = self.tracer.place(event) {
+            let of = Published {
+                tenant: &event.tenant,
+                event_type: &event.event_type,
+                id: &event.id,
+                duplicate: None,
+                outcome: "accepted",
+                error: None,
+            };
+            self.tracer.keep(place.published(of, (event.accepted_at, Duration::ZERO)));
+        }
     }
 }

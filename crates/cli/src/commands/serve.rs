@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Role, Settings};
 use crate::failure::Failure;
+use crate::otlp::Tracing;
 use crate::parts::Parts;
 use crate::starting::Starting;
 use crate::wire::Ports;
@@ -56,7 +57,8 @@ async fn serve(config: Config, role: Role) -> Result<(), Failure> {
     let Some(backend) = Ports::open(&config, &registry, &stop).await? else {
         return Ok(());
     };
-    let parts = Parts::new(&backend, &config, &registry)?;
+    let tracing = Tracing::begin(config.otlp.as_ref(), &registry)?;
+    let parts = Parts::new(&backend, &config, &registry, &tracing.tracer)?;
     let ready = QueueAndStore::new(Arc::clone(&parts.queue), Arc::clone(&parts.store));
     let router = match (role, &config.admin_token) {
         (Role::Serve | Role::Api, Some(token)) => {
@@ -84,6 +86,7 @@ async fn serve(config: Config, role: Role) -> Result<(), Failure> {
     stop.cancelled().await;
     ended.cancel();
     end(servers).await;
+    tracing.end().await;
     backend.close().await;
     Ok(())
 }

@@ -29,11 +29,12 @@ This page is made from the code: `UPDATE_EXPECT=1 cargo test -p hookfleet-cli me
 
 /// A role that has it, and how to register it.
 type Part = (&'static str, fn(&Registry) -> prometheus::Result<()>);
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("all", |registry| {
         super::register(registry, "serve")
             .map_err(|error| prometheus::Error::Msg(error.to_string()))
     }),
+    ("all", |registry| crate::otlp::register(registry).map(drop)),
     ("all", |registry| BackendMetrics::register(registry).map(drop)),
     ("all", |registry| ProducerMetrics::register(registry).map(drop)),
     ("api, serve", |registry| ApiMetrics::register(registry).map(drop)),
