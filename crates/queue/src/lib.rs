@@ -145,8 +145,8 @@ pub trait Leases: Send {
     /// Cancel-safe: a dropped call loses nothing.
     async fn next(&mut self) -> Result<Lease, QueueError>;
 
-    /// Leases no more. What was leased can still be settled; what was fetched but not handed out
-    /// goes back at once, for other workers.
+    /// Leases no more. What was leased can still be settled, or may, after a moment, be leased
+    /// by others, too; what was fetched but not handed out goes back at once.
     async fn close(self: Box<Self>);
 }
 

@@ -15,7 +15,7 @@ use hookfleet_queue::{QueueError, Settle};
 use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +23,11 @@ use tokio_util::task::TaskTracker;
 const PAUSE: Duration = Duration::from_millis(2);
 /// Settled messages that wait for their run.
 const LOOSE_MAX: usize = 64;
+/// How long what is in hand may still be acknowledged after its consumers were cancelled. A broker that
+/// loses a node forgets to take back what a cancelled consumer had there (`rabbit_fifo` looks again after
+/// those that were up): so none stays in that state for as long as attempts may take. What is given
+/// back before it is settled waits at the gate for the lease of whoever has it in hand.
+const GRACE: Duration = Duration::from_secs(1);
 /// What is heard at once.
 const HEARD_MAX: usize = 1024;
 
@@ -33,6 +38,8 @@ pub struct Acks(mpsc::UnboundedSender<Said>);
 enum Said {
     Settled(u64),
     GivenBack(u64),
+    /// Nothing more is leased.
+    Ending,
 }
 
 impl Acks {
@@ -42,6 +49,11 @@ impl Acks {
         let (sender, said) = mpsc::unbounded_channel();
         tasks.spawn(acknowledge(channel, said, closing));
         Self(sender)
+    }
+
+    /// No more messages come: those in hand go back to the broker unless they are settled soon.
+    pub fn end(&self) {
+        drop(self.0.send(Said::Ending));
     }
 
     /// The receipt of the message with this delivery tag.
@@ -74,13 +86,18 @@ async fn acknowledge(
     mut said: mpsc::UnboundedReceiver<Said>,
     closing: CancellationToken,
 ) {
-    let (mut ledger, mut heard) = (Ledger::default(), Vec::new());
+    let (mut ledger, mut heard, mut ending) = (Ledger::default(), Vec::new(), None);
     loop {
         let wait_max = if ledger.loose > 0 { PAUSE } else { Duration::MAX };
         let count = tokio::select! {
             () = closing.cancelled(), if !said.is_closed() => {
                 said.close();
                 continue;
+            }
+            () = sleep_until(ending.unwrap_or_else(Instant::now)), if ending.is_some() => {
+                tracing::debug!("what is in hand goes back to the broker");
+                drop(channel.close(200, "what is in hand goes back".into()).await);
+                return;
             }
             count = timeout(wait_max, said.recv_many(&mut heard, HEARD_MAX)) => count,
         };
@@ -92,6 +109,7 @@ async fn acknowledge(
                     ledger.ended(tag);
                     given_back.push(tag);
                 }
+                Said::Ending => ending = Some(Instant::now() + GRACE),
             }
         }
         let run = ledger.run();

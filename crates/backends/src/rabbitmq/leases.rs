@@ -124,6 +124,7 @@ impl Leases for RabbitLeases {
         if timeout(CLOSE_WAIT_MAX, give_back).await.is_err() {
             tracing::warn!("the broker did not end our consumers in time");
         }
+        self.acks.end();
     }
 }
 

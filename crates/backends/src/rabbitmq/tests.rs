@@ -1,9 +1,12 @@
 //! The queue's contract, kept by RabbitMQ.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use hookfleet_domain::{Clock, Secret, Timestamp};
-use hookfleet_queue::testing;
+use hookfleet_domain::{Clock, Draft, EventId, Secret, Timestamp};
+use hookfleet_queue::{Outgoing, Queue, testing};
+use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use super::{Archive, RabbitOptions, RabbitQueue};
 
@@ -46,6 +49,32 @@ async fn contract() {
             testing::one_among_many_comes_again(&queue).await;
             testing::leasing_is_bounded(&queue).await;
         }
+        what_is_in_hand_at_the_end_goes_back(&queue).await;
         queue.close().await;
     }
+}
+
+async fn what_is_in_hand_at_the_end_goes_back(queue: &RabbitQueue) {
+    let now = clock().now();
+    let draft = Draft {
+        tenant: "acme".parse().unwrap(),
+        event_type: "in.hand".parse().unwrap(),
+        project: None,
+        timestamp: None,
+        data: RawValue::from_string("1".to_owned()).unwrap().into(),
+        idempotency_key: None,
+        trace: None,
+    };
+    let event = draft.accept(EventId::generate(now), now);
+    queue.publish(Outgoing::Event(&event)).await.unwrap();
+    let mut leases = queue.leases(8).await.unwrap();
+    let in_hand = leases.next().await.unwrap();
+    leases.close().await;
+    let mut others = queue.leases(8).await.unwrap();
+    let again = timeout(Duration::from_secs(20), others.next()).await.expect("it comes again");
+    let again = again.unwrap();
+    assert!(again.redeliveries > 0, "it is the same");
+    again.receipt.settle().await.unwrap();
+    in_hand.receipt.settle().await.unwrap_err();
+    others.close().await;
 }
