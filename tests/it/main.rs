@@ -26,6 +26,7 @@ mod cli;
 mod crash;
 mod dead_letters;
 mod delivery_limit;
+mod docs;
 mod egress;
 mod embedded;
 mod examples;

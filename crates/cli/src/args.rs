@@ -3,6 +3,8 @@
 mod bench;
 mod endpoint;
 mod examples;
+#[cfg(test)]
+mod reference;
 
 use std::path::PathBuf;
 
