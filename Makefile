@@ -56,10 +56,10 @@ lint: ## format, clippy, documentation; dependencies' licences, sources and advi
 	deploy/deny.sh
 	deploy/lint.sh
 
-generated: ## what is made from other sources: dashboards, tables, docs/metrics.md, docs/openapi.json
+generated: ## what is made from other sources: dashboards, tables, docs/{metrics,cli,configuration}.md, docs/openapi.json
 	deploy/grafana/dashboards.py
 	deploy/scaling/model.py
-	UPDATE_EXPECT=1 cargo test -q -p hookfleet-cli -p hookfleet-api -- metrics openapi
+	UPDATE_EXPECT=1 cargo test -q -p hookfleet-cli -p hookfleet-api -- metrics openapi reference
 
 fmt: ## format
 	cargo fmt --all

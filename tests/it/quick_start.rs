@@ -23,7 +23,7 @@ fn blocks() -> Vec<String> {
 }
 
 /// A folder that looks like a clone in which the program was built; `cargo run` runs it.
-fn clone() -> Folder {
+pub fn clone() -> Folder {
     let folder = Folder::new();
     let at = |name: &str| folder.path().join(name);
     let makefile = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Makefile");
@@ -39,13 +39,13 @@ fn clone() -> Folder {
 }
 
 /// A shell with a process group of its own, so that what it leaves running can be ended.
-struct Shell {
-    child: Child,
+pub struct Shell {
+    pub child: Child,
     group: String,
 }
 
 impl Shell {
-    fn run(folder: &Path, script: &str, environment: &[(&str, String)]) -> Self {
+    pub fn run(folder: &Path, script: &str, environment: &[(&str, String)]) -> Self {
         let path = format!("{}/bin:/usr/local/bin:/usr/bin:/bin", folder.display());
         let out = File::options().create(true).append(true).open(folder.join("out")).unwrap();
         let mut bash = Command::new("bash");
@@ -65,6 +65,15 @@ impl Drop for Shell {
     }
 }
 
+/// Waits until the server is ready whose metrics are on this port.
+pub async fn ready(metrics: u16) {
+    eventually("the server is ready", SOON, || async {
+        let answer = reqwest::get(format!("http://127.0.0.1:{metrics}/readyz")).await;
+        answer.is_ok_and(|answer| answer.status() == 200).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn runs_as_it_is_written() {
     e2e::install_tls();
@@ -80,11 +89,7 @@ async fn runs_as_it_is_written() {
         ("HOOKFLEET_LOG", "warn".to_owned()),
     ];
     let _server = Shell::run(folder.path(), first, &environment);
-    eventually("the server is ready", SOON, || async {
-        let answer = reqwest::get(format!("http://127.0.0.1:{metrics}/readyz")).await;
-        answer.is_ok_and(|answer| answer.status() == 200).then_some(())
-    })
-    .await;
+    ready(metrics).await;
     // Only the ports are others: these may be taken by another test, or another program.
     let [good, bad] = [free_port().to_string(), free_port().to_string()];
     let script = rest.join("\n").replace("9000", &good).replace("9001", &bad);

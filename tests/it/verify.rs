@@ -17,7 +17,7 @@ const BODY: &str = r#"{"type":"a.b","data":"é and \"more\""}"#;
 const NOW: i64 = 1_700_000_000;
 
 /// The code block of that language.
-fn block(language: &str) -> &'static str {
+pub fn block(language: &str) -> &'static str {
     let (_, rest) = DOCUMENT.split_once(&format!("```{language}\n")).unwrap();
     rest.split_once("```\n").unwrap().0
 }

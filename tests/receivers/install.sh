@@ -4,8 +4,9 @@
 #
 #   FOLDER/express   the Express receiver beside its packages: run server.mjs there
 #   FOLDER/flask     the Python environment of the Flask receiver: run app.py by its bin/python
+#   FOLDER/pika      that of the AMQP publisher in docs/examples/python
 #
-# Either is ready when it has a file .stamp; what has not changed since stays. As root and with
+# Each is ready when it has a file .stamp; what has not changed since stays. As root and with
 # apt-get, it installs a language that is missing. It never fails: what could not be had is named on
 # a line of stderr each.
 set -euo pipefail
@@ -53,13 +54,14 @@ install_express() {
   echo "$lock" > "$to/.stamp"
 }
 
-install_flask() {
-  local lock to=$DIR/flask
+# A Python environment with what NAME/requirements.txt lists: install_python NAME
+install_python() {
+  local lock to=$DIR/$1 wanted=$HERE/$1/requirements.txt
   have python3 && has_venv || return 1
-  lock="$(cksum < "$HERE/flask/requirements.txt") $(python3 -c 'import sys; print(sys.executable, sys.version_info)')"
+  lock="$(cksum < "$wanted") $(python3 -c 'import sys; print(sys.executable, sys.version_info)')"
   same "$to" "$lock" && return
   within 60 python3 -m venv --clear "$to" || return 1
-  within 180 "$to/bin/python" -m pip install -q --retries 1 -r "$HERE/flask/requirements.txt" || return 1
+  within 180 "$to/bin/python" -m pip install -q --retries 1 -r "$wanted" || return 1
   echo "$lock" > "$to/.stamp"
 }
 
@@ -82,7 +84,8 @@ if ! install_express; then
   if have npm; then why="npm could not install express ($LOG)"; else why="no npm"; fi
   say "$why, the Express receiver is not tried"
 fi
-if ! install_flask; then
-  if has_venv; then why="pip could not install flask ($LOG)"; else why="no python3 with venv"; fi
-  say "$why, the Flask receiver is not tried"
-fi
+for name in flask pika; do
+  install_python $name && continue
+  if has_venv; then why="pip could not install $name ($LOG)"; else why="no python3 with venv"; fi
+  say "$why, what needs $name is not tried"
+done

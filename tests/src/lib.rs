@@ -10,6 +10,7 @@ pub mod openapi;
 pub mod receiver;
 pub mod services;
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -47,6 +48,20 @@ pub fn eventually<T, F: Future<Output = Option<T>>>(
             }
             assert!(Instant::now() < end, "{caller}: not in {patience:?}: {what}");
             sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_folder(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).unwrap();
         }
     }
 }

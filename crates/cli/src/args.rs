@@ -2,6 +2,9 @@
 
 mod bench;
 mod endpoint;
+mod examples;
+#[cfg(test)]
+mod reference;
 
 use std::path::PathBuf;
 
@@ -13,6 +16,7 @@ use crate::values::{Duration, Hidden};
 
 pub use bench::BenchArgs;
 pub use endpoint::{EndpointArgs, EndpointCommand, EndpointFields};
+pub use examples::program;
 
 /// Delivers webhooks: nothing lost, every delivery signed, one bad endpoint never felt by the others.
 #[derive(Debug, Parser)]
@@ -38,7 +42,8 @@ pub enum Command {
     Dead(Box<DeadArgs>),
     /// Make, list and revoke a tenant's API tokens.
     Token(Box<TokenArgs>),
-    /// A receiver for trying things out: prints each request and checks its signature.
+    /// A receiver for trying things out: prints each request, checks its signature, and passes it on
+    /// to a program of yours if you like.
     Listen(ListenArgs),
     /// Write endpoints and dead letters to stdout, to be imported elsewhere under the same master
     /// key. Reads broker and store, or the data folder, itself: no server need run.
@@ -55,22 +60,35 @@ pub enum Command {
     Bench(Box<BenchArgs>),
     /// Check broker, store, topology and clock; says what is wrong and how to mend it.
     Doctor(Box<Settings>),
+    /// Write completions for a shell to stdout.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages: one for the program, and one for each command.
+    Manual {
+        /// The folder they go to; it is made if it is not there.
+        folder: PathBuf,
+    },
 }
+
+/// The heading of [`ServerArgs`] in the help.
+const SERVER: &str = "Server and output";
 
 /// Where the server is, and how to speak to it.
 #[derive(Debug, Clone, Args)]
 pub struct ServerArgs {
     /// The server's URL.
-    #[arg(long, env = "HOOKFLEET_URL", default_value = "http://127.0.0.1:8080", global = true)]
+    #[arg(long, env = "HOOKFLEET_URL", default_value = "http://127.0.0.1:8080", global = true, help_heading = SERVER)]
     pub url: String,
     /// The token to authenticate with [default: the admin token of a server on this machine].
-    #[arg(long, env = "HOOKFLEET_TOKEN", hide_env_values = true, global = true)]
+    #[arg(long, env = "HOOKFLEET_TOKEN", hide_env_values = true, global = true, help_heading = SERVER)]
     pub token: Option<Hidden>,
     /// The folder of a server on this machine [default: ./hookfleet-data].
-    #[arg(long, env = "HOOKFLEET_DATA_DIR", value_name = "FOLDER", global = true)]
+    #[arg(long, env = "HOOKFLEET_DATA_DIR", value_name = "FOLDER", global = true, help_heading = SERVER)]
     pub data_dir: Option<PathBuf>,
     /// What is printed on stdout.
-    #[arg(long, value_enum, default_value = "text", global = true)]
+    #[arg(long, value_enum, default_value = "text", global = true, help_heading = SERVER)]
     pub output: OutputFormat,
 }
 
@@ -122,7 +140,7 @@ pub enum EventCommand {
         /// Wait so many seconds for what the endpoints answer, and show it.
         #[arg(long, value_name = "SECONDS", conflicts_with = "ndjson")]
         wait: Option<u32>,
-        /// A file of events, one JSON object a line.
+        /// A file of events, one JSON object a line; - for stdin.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "data"])]
         ndjson: Option<PathBuf>,
     },
@@ -130,12 +148,14 @@ pub enum EventCommand {
     Show {
         #[command(flatten)]
         tenant: TenantArg,
+        /// Its id.
         id: String,
     },
     /// Deliver a past event again: to all endpoints that want it, or to these.
     Resend {
         #[command(flatten)]
         tenant: TenantArg,
+        /// Its id.
         id: String,
         /// To this endpoint, subscribed or not.
         #[arg(long = "endpoint", value_name = "ID")]
@@ -173,6 +193,7 @@ pub enum TokenCommand {
     Revoke {
         #[command(flatten)]
         tenant: TenantArg,
+        /// Its id.
         id: String,
     },
 }
@@ -196,7 +217,10 @@ pub enum DeadCommand {
         limit: usize,
     },
     /// Show one dead letter with its history and its payload.
-    Show { id: String },
+    Show {
+        /// Its id.
+        id: String,
+    },
     /// Deliver matching letters again.
     Replay {
         #[command(flatten)]
@@ -274,6 +298,10 @@ pub struct ListenArgs {
     /// The profile whose signature is expected.
     #[arg(long, value_parser = profile, default_value = "standard")]
     pub profile: Profile,
+    /// Your program: each request goes on to it, method, headers and body as they came, whatever its
+    /// signature, and its answer goes back. A URL without a path takes the request's.
+    #[arg(long, value_name = "URL", conflicts_with = "status")]
+    pub forward: Option<reqwest::Url>,
     /// The status to answer with.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
     pub status: u16,

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::args::{OutputFormat, ServerArgs};
 use crate::data_folder::{DataFolder, Missing};
 use crate::failure::Failure;
+use crate::hints;
 
 /// A server's API.
 pub struct Client {
@@ -95,10 +96,11 @@ impl Client {
 
     async fn text(&self, request: reqwest::RequestBuilder) -> Result<String, Failure> {
         let unreachable = |error: reqwest::Error| {
-            Failure::out_of_reach(format!("no answer from {}: {}", self.url, deepest(&error)))
+            let text = format!("no answer from {}: {}", self.url, deepest(&error));
+            Failure::out_of_reach(text).next(hints::NOBODY)
         };
         let response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
+        let (status, path) = (response.status(), response.url().path().to_owned());
         let text = response.text().await.map_err(unreachable)?;
         if status.is_success() {
             return Ok(text);
@@ -106,7 +108,11 @@ impl Client {
         let problem: Value = serde_json::from_str(&text).unwrap_or_default();
         let detail = problem.get("detail").or_else(|| problem.get("title"));
         let detail = detail.and_then(Value::as_str).unwrap_or("no reason given");
-        Err(failure(status, detail))
+        let failure = failure(status, detail);
+        Err(match hints::of(status, &path) {
+            Some(hint) => failure.next(hint),
+            None => failure,
+        })
     }
 }
 
@@ -118,14 +124,16 @@ fn local_token(url: &url::Url, folder: &DataFolder) -> Result<Secret, Failure> {
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     };
-    let missing = "no token: give --token (HOOKFLEET_TOKEN)";
+    let missing = |why: &str| Failure::refused(format!("no token{why}"));
     if !is_local {
-        return Err(Failure::refused(missing));
+        return Err(missing("").next("give one by --token (HOOKFLEET_TOKEN)"));
     }
-    let or = "or, by --data-dir, the folder of a server on this machine";
     let token = folder.admin_token(Missing::Refuse);
-    token.map_err(|error| Failure::refused(format!("{missing}, {or} ({error})")))
+    token.map_err(|error| missing(&format!(": {error}")).next(NO_TOKEN))
 }
+
+const NO_TOKEN: &str = "start a server in this folder by `hookfleet serve`, name the folder of one by \
+    --data-dir, or give a token by --token (HOOKFLEET_TOKEN)";
 
 /// A request's body.
 pub struct Body {
@@ -146,7 +154,8 @@ fn failure(status: StatusCode, detail: &str) -> Failure {
     }
 }
 
-fn deepest(error: &reqwest::Error) -> String {
+/// What an error comes down to.
+pub fn deepest(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;

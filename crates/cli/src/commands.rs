@@ -5,6 +5,8 @@ pub mod dead;
 pub mod doctor;
 pub mod endpoint;
 pub mod event;
+pub mod generate;
+mod job;
 pub mod listen;
 pub mod serve;
 pub mod token;

@@ -1,4 +1,4 @@
-//! How a command fails: one line on stderr, and an exit code.
+//! How a command fails: a line on stderr, what to do next on another, and an exit code.
 
 use std::fmt::{self, Display};
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use std::process::ExitCode;
 pub struct Failure {
     kind: Kind,
     text: String,
+    hint: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,29 +21,44 @@ enum Kind {
 }
 
 impl Failure {
+    fn new(kind: Kind, text: impl Display) -> Self {
+        Self { kind, text: text.to_string(), hint: None }
+    }
+
+    /// And what to do next.
+    #[must_use]
+    pub fn next(self, hint: impl Display) -> Self {
+        Self { hint: Some(hint.to_string()), ..self }
+    }
+
+    /// What to do next, if that is known.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// It did not work.
     pub fn failed(text: impl Display) -> Self {
-        Self { kind: Kind::Failed, text: text.to_string() }
+        Self::new(Kind::Failed, text)
     }
 
     /// It was called wrongly.
     pub fn usage(text: impl Display) -> Self {
-        Self { kind: Kind::Usage, text: text.to_string() }
+        Self::new(Kind::Usage, text)
     }
 
     /// What it was about is not there.
     pub fn not_found(text: impl Display) -> Self {
-        Self { kind: Kind::NotFound, text: text.to_string() }
+        Self::new(Kind::NotFound, text)
     }
 
     /// It was refused: authentication or policy.
     pub fn refused(text: impl Display) -> Self {
-        Self { kind: Kind::Refused, text: text.to_string() }
+        Self::new(Kind::Refused, text)
     }
 
     /// Server, broker or store are out of reach.
     pub fn out_of_reach(text: impl Display) -> Self {
-        Self { kind: Kind::OutOfReach, text: text.to_string() }
+        Self::new(Kind::OutOfReach, text)
     }
 
     /// Was it called wrongly?

@@ -10,11 +10,13 @@ mod commands;
 mod config;
 mod data_folder;
 mod failure;
+mod hints;
 mod lifecycle;
 mod metrics;
 mod otlp;
 mod output;
 mod parts;
+mod progress;
 mod starting;
 mod telemetry;
 mod values;
@@ -23,7 +25,7 @@ mod wire;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use args::{Command, Hookfleet};
 use config::Role;
@@ -32,7 +34,8 @@ use failure::Failure;
 /// Runs the program and tells its exit code: 0 done, 1 failed, 2 usage, 3 not found, 4 refused,
 /// 5 server or broker out of reach.
 pub fn main() -> ExitCode {
-    let arguments = match Hookfleet::try_parse() {
+    let parsed = args::program().try_get_matches();
+    let arguments = match parsed.and_then(|found| Hookfleet::from_arg_matches(&found)) {
         Ok(arguments) => arguments,
         Err(error) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(2);
@@ -71,6 +74,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Event(arguments) => block_on(None, commands::event::run(*arguments)),
         Command::Token(arguments) => block_on(None, commands::token::run(*arguments)),
         Command::Dead(arguments) => block_on(None, commands::dead::run(*arguments)),
+        Command::Completions { shell } => commands::generate::completions(shell),
+        Command::Manual { folder } => commands::generate::manual(&folder),
     }
 }
 

@@ -41,12 +41,14 @@ pub enum EndpointCommand {
     Show {
         #[command(flatten)]
         tenant: TenantArg,
+        /// Its id.
         id: String,
     },
     /// Change an endpoint; what is not given stays.
     Update {
         #[command(flatten)]
         tenant: TenantArg,
+        /// Its id.
         id: String,
         #[command(flatten)]
         fields: Box<EndpointFields>,
@@ -55,18 +57,21 @@ pub enum EndpointCommand {
     Delete {
         #[command(flatten)]
         tenant: TenantArg,
+        /// Its id.
         id: String,
     },
     /// Send a signed webhook.test now, and show what it met.
     Test {
         #[command(flatten)]
         tenant: TenantArg,
+        /// Its id.
         id: String,
     },
     /// Replace an endpoint's signing secret. A generated one is shown once.
     RotateSecret {
         #[command(flatten)]
         tenant: TenantArg,
+        /// Its id.
         id: String,
         /// The new secret; else one is generated.
         #[arg(long, env = "HOOKFLEET_ENDPOINT_SECRET", hide_env_values = true)]
@@ -79,6 +84,7 @@ pub enum EndpointCommand {
     Recover {
         #[command(flatten)]
         tenant: TenantArg,
+        /// Its id.
         id: String,
         /// From this time on (RFC 3339).
         #[arg(long)]
@@ -91,6 +97,7 @@ pub enum EndpointCommand {
     Attempts {
         #[command(flatten)]
         tenant: TenantArg,
+        /// Its id.
         id: String,
         /// At most so many.
         #[arg(long, default_value_t = 20)]

@@ -1,18 +1,17 @@
 //! `hookfleet dead …`
 
-use std::time::Duration;
-
+use hookfleet_domain::limits;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
-use super::endpoint::{all_pages, given};
-use crate::args::{DeadArgs, DeadCommand, DeadFilter, OutputFormat};
+use super::endpoint::given;
+use super::job::follow;
+use crate::args::{DeadArgs, DeadCommand, DeadFilter};
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::output;
+use crate::{output, progress};
 
-/// How often a job is asked how far it is.
-const LOOK_EVERY: Duration = Duration::from_millis(300);
 const LIST: &str = "/v1/dead-letters";
 
 /// Runs it.
@@ -28,7 +27,7 @@ pub async fn run(arguments: DeadArgs) -> Result<(), Failure> {
                 json!({"items": by_id(&client, &filter.ids).await?, "next_cursor": null})
             };
             let columns =
-                ["id", "died_at", "reason", "tenant", "event_type", "event_id", "endpoint_id"];
+                ["id", "died_at", "reason", "event_type", "tenant", "endpoint_id", "event_id"];
             output::table(client.output, &list, &columns)
         }
         DeadCommand::Show { id } => {
@@ -46,8 +45,9 @@ pub async fn run(arguments: DeadArgs) -> Result<(), Failure> {
         }
         DeadCommand::Discard { filter, all, dry_run, no_wait } => {
             if filter.is_empty() && !all && !dry_run {
-                let hint = "no filter given: discarding every dead letter takes --all";
-                return Err(Failure::usage(hint));
+                let failure =
+                    Failure::usage("no filter given: discarding every dead letter takes --all");
+                return Err(failure.next("try it with --dry-run, or keep them first: hookfleet dead export > dead.ndjson"));
             }
             let body = json!({"filter": filter.body(), "dry_run": dry_run});
             start(&client, "discard", &body, dry_run || no_wait).await
@@ -64,18 +64,37 @@ async fn by_id(client: &Client, ids: &[String]) -> Result<Vec<Value>, Failure> {
     Ok(letters)
 }
 
+/// Each letter in full, page by page: however many there are, a page of them is held.
 async fn export(client: &Client, filter: DeadFilter) -> Result<(), Failure> {
-    let ids = if filter.ids.is_empty() {
-        let list = all_pages(client, LIST, filter.query()).await?;
-        let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-        let id = |item: &Value| item.get("id").and_then(Value::as_str).map(str::to_owned);
-        items.iter().filter_map(id).collect()
-    } else {
-        filter.ids
+    let (bar, begun) = (progress::of_unknown("dead letters written"), Instant::now());
+    let mut written = 0;
+    let mut write = async |id: &str| {
+        let letter = client.get_text(&format!("{LIST}/{id}")).await?;
+        bar.suspend(|| output::line(&letter))?;
+        bar.inc(1);
+        written += 1;
+        Ok::<_, Failure>(())
     };
-    for id in ids {
-        output::line(&client.get_text(&format!("{LIST}/{id}")).await?)?;
+    for id in &filter.ids {
+        write(id).await?;
     }
+    let mut cursor = None::<String>;
+    while filter.ids.is_empty() {
+        let mut query = filter.query();
+        query.push(("limit", limits::PAGE_ITEMS_MAX.to_string()));
+        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+        let page = client.get(LIST, &query).await?;
+        let items = page.get("items").and_then(Value::as_array).into_iter().flatten();
+        for id in items.filter_map(|item| item.get("id").and_then(Value::as_str)) {
+            write(id).await?;
+        }
+        cursor = page.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    output::tell_pace(written, "dead letters written", begun.elapsed());
     Ok(())
 }
 
@@ -83,28 +102,6 @@ async fn export(client: &Client, filter: DeadFilter) -> Result<(), Failure> {
 async fn start(client: &Client, verb: &str, body: &Value, no_wait: bool) -> Result<(), Failure> {
     let asked = client.send(Method::POST, &format!("{LIST}/{verb}"), body).await?;
     follow(client, asked, no_wait).await
-}
-
-/// Follows a job that was asked for to its end, unless told not to wait.
-pub async fn follow(client: &Client, asked: Value, no_wait: bool) -> Result<(), Failure> {
-    let id = asked.get("job_id").and_then(Value::as_str);
-    let Some(id) = id.filter(|_| !no_wait) else {
-        return output::answer(client.output, &asked);
-    };
-    if client.output == OutputFormat::Text {
-        output::tell(&format!("job {id} begins; it goes on if this command is interrupted"));
-    }
-    loop {
-        let job = client.get(&format!("/v1/jobs/{id}"), &[]).await?;
-        match job.get("state").and_then(Value::as_str) {
-            Some("done") => return output::answer(client.output, &job),
-            Some("failed") => {
-                output::answer(client.output, &job)?;
-                return Err(Failure::failed(format!("job {id} failed")));
-            }
-            _ => tokio::time::sleep(LOOK_EVERY).await,
-        }
-    }
 }
 
 impl DeadFilter {

@@ -12,7 +12,7 @@ use crate::clock::SystemClock;
 use crate::config::{Backend, Config, Role, Settings};
 use crate::data_folder::DataFolder;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Paint};
 
 /// Clocks further apart than this upset signatures, leases and schedules.
 const CLOCK_OFF_MAX_MS: u64 = 2_000;
@@ -36,10 +36,15 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
     let mut wrong = 0;
     for check in &checks {
         match &check.problem {
-            None => output::line(&format!("ok     {}", check.name))?,
+            None => output::line(&format!(
+                "{}     {}",
+                output::on_stdout("ok", Paint::Good),
+                check.name
+            ))?,
             Some((problem, mend)) => {
                 wrong += 1;
-                output::line(&format!("WRONG  {}: {problem}", check.name))?;
+                let wrong = output::on_stdout("WRONG", Paint::Bad);
+                output::line(&format!("{wrong}  {}: {problem}", check.name))?;
                 output::line(&format!("       {mend}"))?;
             }
         }

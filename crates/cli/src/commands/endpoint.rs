@@ -3,11 +3,14 @@
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::dead::follow;
+use super::job::follow;
 use crate::args::{EndpointArgs, EndpointCommand, EndpointFields};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::output;
+
+const NOT_TAKEN: &str = "see `error`, `http_status` and `response_body` above. 401 or 403: does the \
+    receiver have this endpoint's secret? No status: does it listen, and may the server reach it?";
 
 /// Runs it.
 pub async fn run(arguments: EndpointArgs) -> Result<(), Failure> {
@@ -25,7 +28,7 @@ pub async fn run(arguments: EndpointArgs) -> Result<(), Failure> {
                 ("event_type", event_type),
             ];
             let list = all_pages(&client, &of(&tenant.tenant), given(query)).await?;
-            let columns = ["id", "active", "failureCount", "profile", "project", "events", "url"];
+            let columns = ["id", "active", "failureCount", "url", "events", "profile", "project"];
             output::table(client.output, &list, &columns)
         }
         EndpointCommand::Show { tenant, id } => {
@@ -47,7 +50,7 @@ pub async fn run(arguments: EndpointArgs) -> Result<(), Failure> {
             output::answer(client.output, &attempt)?;
             match attempt.get("status").and_then(Value::as_str) {
                 Some("success") => Ok(()),
-                _ => Err(Failure::failed("the endpoint did not take it")),
+                _ => Err(Failure::failed("the endpoint did not take it").next(NOT_TAKEN)),
             }
         }
         EndpointCommand::RotateSecret { tenant, id, secret, grace } => {

@@ -1,4 +1,7 @@
-//! `hookfleet listen`: a receiver for trying things out.
+//! `hookfleet listen`: a receiver for trying things out, and a relay to a developer's own program.
+
+mod forward;
+mod shown;
 
 use std::sync::Arc;
 
@@ -6,12 +9,12 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use hookfleet_domain::{Clock, Secret, Signature, limits};
 use hookfleet_signing::{
     Key, KeyError, PublicKey, Received, TOLERANCE_S, Tolerance, verify_hex, verify_sha256_hex,
     verify_standard, verify_standard_v1a,
 };
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -20,12 +23,24 @@ use crate::clock::SystemClock;
 use crate::failure::Failure;
 use crate::{lifecycle, output};
 
+use forward::{Answer, Forward, Forwarded};
+use shown::Shown;
+
 struct Receiver {
     signature: Signature,
     key: Option<VerifyingKey>,
     status: StatusCode,
     delay: std::time::Duration,
+    forward: Option<Forward>,
     output: OutputFormat,
+}
+
+/// A request as it came.
+struct Request {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
 /// Runs it, until it is told to stop.
@@ -37,11 +52,14 @@ pub async fn run(arguments: ListenArgs) -> Result<(), Failure> {
         signature,
         status: StatusCode::from_u16(arguments.status).map_err(Failure::usage)?,
         delay: arguments.delay.0,
+        forward: arguments.forward.map(Forward::new).transpose()?,
         output: arguments.output,
     };
     let bound = TcpListener::bind((arguments.host, arguments.port)).await;
-    let listener =
-        bound.map_err(|error| Failure::failed(format!("port {}: {error}", arguments.port)))?;
+    let listener = bound.map_err(|error| {
+        let failure = Failure::failed(format!("port {}: {error}", arguments.port));
+        failure.next("name another by --port; 0 picks a free one")
+    })?;
     let address = listener.local_addr().map_err(Failure::failed)?;
     output::tell(&format!("listening on http://{address} (profile {})", arguments.profile));
     let mut tasks = JoinSet::new();
@@ -75,13 +93,48 @@ async fn receive(
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
-    let signature = receiver.verify(&headers, &body);
-    if receiver.print(&method, &uri, &headers, (&body, &signature)).is_err() {
-        return StatusCode::INTERNAL_SERVER_ERROR;
-    }
+) -> Response {
+    let request = Request { method, uri, headers, body };
+    let signature = receiver.verify(&request.headers, &request.body);
+    let Some(forward) = &receiver.forward else {
+        let shown = Shown { request: &request, signature: &signature, forwarded: None };
+        if shown.print(receiver.output, Some(receiver.status)).is_err() {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        tokio::time::sleep(receiver.delay).await;
+        return receiver.status.into_response();
+    };
+    let mut shown = AtLast { request, signature, output: receiver.output, forwarded: None };
     tokio::time::sleep(receiver.delay).await;
-    receiver.status
+    let forwarded = forward.pass(&shown.request).await;
+    match shown.forwarded.insert(forwarded).answer.clone() {
+        Ok(Answer { status, headers, body }) => (status, headers, body).into_response(),
+        Err(why) => {
+            (StatusCode::BAD_GATEWAY, format!("hookfleet listen: no answer: {why}")).into_response()
+        }
+    }
+}
+
+/// Shows a request when all is known of it; also when its sender did not wait for the answer, which
+/// ends its handler early.
+struct AtLast {
+    request: Request,
+    signature: String,
+    output: OutputFormat,
+    forwarded: Option<Forwarded>,
+}
+
+impl Drop for AtLast {
+    fn drop(&mut self) {
+        let forwarded = self.forwarded.as_ref();
+        let answered = forwarded.map(|forwarded| match &forwarded.answer {
+            Ok(answer) => answer.status,
+            Err(_) => StatusCode::BAD_GATEWAY,
+        });
+        let shown = Shown { request: &self.request, signature: &self.signature, forwarded };
+        // Whoever closed our stdout does not want to read it.
+        drop(shown.print(self.output, answered));
+    }
 }
 
 impl Receiver {
@@ -115,43 +168,5 @@ impl Receiver {
             (_, VerifyingKey::Public(key)) => verify_standard_v1a(&[*key], &received, tolerance),
         };
         verified.map_or_else(|error| format!("INVALID: {error}"), |()| "valid".to_owned())
-    }
-
-    fn print(
-        &self,
-        method: &Method,
-        uri: &Uri,
-        headers: &HeaderMap,
-        (body, signature): (&[u8], &str),
-    ) -> Result<(), Failure> {
-        let body = String::from_utf8_lossy(body);
-        let text = |value: &axum::http::HeaderValue| {
-            String::from_utf8_lossy(value.as_bytes()).into_owned()
-        };
-        let headers: Vec<(String, String)> =
-            headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-        match self.output {
-            OutputFormat::Json => {
-                let fields: serde_json::Map<_, _> =
-                    headers.into_iter().map(|(name, value)| (name, value.into())).collect();
-                let request = json!({
-                    "method": method.as_str(),
-                    "path": uri.to_string(),
-                    "headers": fields,
-                    "body": body,
-                    "signature": signature,
-                    "answered": self.status.as_u16(),
-                });
-                output::line(&request.to_string())
-            }
-            OutputFormat::Text => {
-                let mut lines = vec![format!("{method} {uri}")];
-                lines.extend(headers.iter().map(|(name, value)| format!("  {name}: {value}")));
-                lines.push(format!("  {body}"));
-                lines
-                    .push(format!("  signature: {signature}; answered {}\n", self.status.as_u16()));
-                output::line(&lines.join("\n"))
-            }
-        }
     }
 }
