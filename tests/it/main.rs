@@ -43,6 +43,7 @@ mod resend;
 mod retries;
 mod secrets;
 mod settling;
+mod stats;
 mod telemetry;
 mod tidy;
 mod tokens;

@@ -27,6 +27,7 @@ mod random;
 mod resend;
 mod serve;
 mod shield;
+mod stats;
 mod tokens;
 mod usage;
 mod wait;
@@ -126,7 +127,9 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(endpoints::rotate_secret))
         .routes(routes!(jobs::recover))
         .routes(routes!(tokens::list, tokens::create))
-        .routes(routes!(tokens::revoke));
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(stats::of_tenant))
+        .routes(routes!(stats::endpoints_of_tenant));
     let v1 = OpenApiRouter::new()
         .nest("/tenants/{tenant}", tenant)
         .routes(routes!(dead_letters::list))
@@ -134,7 +137,9 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(dead_letters::discard))
         .routes(routes!(dead_letters::reindex))
         .routes(routes!(dead_letters::show))
-        .routes(routes!(jobs::show));
+        .routes(routes!(jobs::show))
+        .routes(routes!(stats::of_fleet))
+        .routes(routes!(stats::endpoints_of_fleet));
     OpenApiRouter::with_openapi(openapi::Names::openapi()).nest("/v1", v1)
 }
 

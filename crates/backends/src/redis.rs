@@ -15,6 +15,7 @@ mod jobs;
 mod keys;
 mod link;
 mod scripts;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod tokens;

@@ -25,6 +25,7 @@ mod pass;
 mod queue;
 mod retention;
 mod schema;
+mod stats;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod endpoint;
+mod stats;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use crate::values::{Duration, Hidden};
 
 pub use bench::BenchArgs;
 pub use endpoint::{EndpointArgs, EndpointCommand, EndpointFields};
+pub use stats::{StatsArgs, StatsCommand};
 
 /// Delivers webhooks: nothing lost, every delivery signed, one bad endpoint never felt by the others.
 #[derive(Debug, Parser)]
@@ -38,6 +40,8 @@ pub enum Command {
     Dead(Box<DeadArgs>),
     /// Make, list and revoke a tenant's API tokens.
     Token(Box<TokenArgs>),
+    /// Counts over time, and the endpoints that fail most or take longest.
+    Stats(StatsArgs),
     /// A receiver for trying things out: prints each request and checks its signature.
     Listen(ListenArgs),
     /// Write endpoints and dead letters to stdout, to be imported elsewhere under the same master

@@ -7,5 +7,6 @@ pub mod endpoint;
 pub mod event;
 pub mod listen;
 pub mod serve;
+pub mod stats;
 pub mod token;
 pub mod transfer;

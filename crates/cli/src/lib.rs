@@ -70,6 +70,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Endpoint(arguments) => block_on(None, commands::endpoint::run(*arguments)),
         Command::Event(arguments) => block_on(None, commands::event::run(*arguments)),
         Command::Token(arguments) => block_on(None, commands::token::run(*arguments)),
+        Command::Stats(arguments) => block_on(None, commands::stats::run(arguments)),
         Command::Dead(arguments) => block_on(None, commands::dead::run(*arguments)),
     }
 }

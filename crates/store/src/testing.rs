@@ -19,6 +19,7 @@ mod gate;
 mod intake;
 mod jobs;
 mod record;
+mod stats;
 mod status;
 mod throttle;
 mod tokens;
@@ -42,6 +43,7 @@ pub use gate::gate;
 pub use intake::intake;
 pub use jobs::jobs;
 pub use record::record;
+pub use stats::stats;
 pub use status::status;
 pub use throttle::throttle;
 pub use tokens::tokens;
@@ -61,6 +63,7 @@ pub async fn contract(store: &dyn Store, prefix: &str) {
     endpoints(store, prefix).await;
     changes(store, prefix).await;
     tokens(store, prefix).await;
+    stats(store, prefix).await;
     dead_letters(store, prefix).await;
     jobs(store, prefix).await;
 }

@@ -30,6 +30,7 @@ mod send;
 mod settle;
 mod shares;
 mod signer;
+mod tallies;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,7 @@ use endpoints::EndpointCache;
 use hold::StoreHealth;
 use lanes::Lanes;
 use shares::Shares;
+use tallies::Tallies;
 
 pub use clients::{ClientError, Egress};
 pub use metrics::WorkerMetrics;
@@ -114,6 +116,7 @@ pub struct Worker {
     /// Room for messages that events are being split into.
     splitting: Semaphore,
     health: StoreHealth,
+    tallies: Tallies,
     /// Cancelled when even what is under way must end.
     abandon: CancellationToken,
 }
@@ -142,6 +145,7 @@ impl Worker {
             dozers: Semaphore::new(usize::from(options.concurrency) / DOZERS_SHARE),
             splitting: Semaphore::new(fan_out::PUBLISHED_AT_ONCE),
             health: StoreHealth::new(),
+            tallies: Tallies::default(),
             abandon: CancellationToken::new(),
             options,
         })
@@ -153,6 +157,7 @@ impl Worker {
         let mut helpers = JoinSet::new();
         helpers.spawn(Arc::clone(&self).give_life_signs());
         helpers.spawn(Arc::clone(&self).hear_changes());
+        helpers.spawn(Arc::clone(&self).add_tallies());
         helpers.spawn(Arc::clone(&self).run_jobs(stop.clone()));
         let under_way = TaskTracker::new();
         intake::run(&self, &under_way, &stop).await;
@@ -167,6 +172,7 @@ impl Worker {
             under_way.wait().await;
         }
         helpers.shutdown().await;
+        self.add_last_tallies().await;
         tracing::info!(worker.id = %self.id, "worker {} stopped", self.id);
     }
 

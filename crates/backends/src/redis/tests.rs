@@ -114,6 +114,12 @@ mod contract {
     }
 
     #[tokio::test]
+    async fn stats() {
+        let (store, prefix) = store("stats").await;
+        testing::stats(&store, &prefix).await;
+    }
+
+    #[tokio::test]
     async fn changes() {
         let (store, prefix) = store("changes").await;
         testing::changes(&store, &prefix).await;
