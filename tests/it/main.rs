@@ -28,6 +28,7 @@ mod dead_letters;
 mod delivery_limit;
 mod egress;
 mod embedded;
+mod events;
 mod fan_out;
 mod isolation;
 mod lifecycle;

@@ -11,6 +11,7 @@ mod dead_letters;
 mod endpoint_view;
 mod endpoints;
 mod entity_tag;
+mod event_list;
 mod events;
 mod extract;
 mod fleet;
@@ -118,7 +119,9 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
     let tenant = OpenApiRouter::new()
         .routes(routes!(events::publish).layer(limit(EVENT_REQUEST_BYTES_MAX)))
         .routes(routes!(batch::publish).layer(limit(limits::BATCH_BYTES_MAX)))
+        .routes(routes!(event_list::list))
         .routes(routes!(events::show))
+        .routes(routes!(event_list::content))
         .routes(routes!(resend::resend))
         .routes(routes!(endpoints::list, endpoints::create))
         .routes(routes!(endpoints::show, endpoints::change, endpoints::delete))

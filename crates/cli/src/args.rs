@@ -130,6 +130,29 @@ pub enum EventCommand {
         #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "data"])]
         ndjson: Option<PathBuf>,
     },
+    /// List past events, newest first.
+    List {
+        #[command(flatten)]
+        tenant: TenantArg,
+        /// Of this type: exact, or `prefix.*`.
+        #[arg(long = "type", value_name = "TYPE")]
+        event_type: Option<String>,
+        /// Accepted at this time or later (RFC 3339).
+        #[arg(long)]
+        since: Option<Timestamp>,
+        /// Accepted before this time (RFC 3339).
+        #[arg(long)]
+        until: Option<Timestamp>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Show what was published.
+    Content {
+        #[command(flatten)]
+        tenant: TenantArg,
+        id: String,
+    },
     /// Show an event and its deliveries.
     Show {
         #[command(flatten)]
