@@ -37,6 +37,7 @@ mod openapi;
 mod operational;
 mod outage;
 mod plain_amqp;
+mod preview;
 mod profiles;
 mod quick_start;
 mod receivers;

@@ -23,6 +23,7 @@ mod once;
 mod openapi;
 #[cfg(test)]
 mod outside;
+mod preview;
 mod problem;
 mod random;
 mod resend;
@@ -94,6 +95,22 @@ pub trait Prober: Send + Sync {
 
     /// Sends it an event once.
     async fn test(&self, endpoint: &Endpoint, event: &Event) -> AttemptRecord;
+
+    /// What it would be sent, with all its secrets; else why nothing would be.
+    fn preview(&self, endpoint: &Endpoint, event: &Event) -> Result<Preview, String>;
+}
+
+/// A request that was not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// `POST`
+    pub method: String,
+    /// All of it.
+    pub url: String,
+    /// Names and values, in the order in which they are sent.
+    pub headers: Vec<(String, String)>,
+    /// As it is signed.
+    pub body: String,
 }
 
 /// Room for an event's other members, beside its data.
@@ -125,6 +142,8 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(resend::resend))
         .routes(routes!(endpoints::list, endpoints::create))
         .routes(routes!(endpoints::show, endpoints::change, endpoints::delete))
+        .routes(routes!(preview::of_new))
+        .routes(routes!(preview::of_endpoint))
         .routes(routes!(attempts::list))
         .routes(routes!(endpoints::test))
         .routes(routes!(endpoints::rotate_secret))

@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::values::{Duration, Hidden};
 
 pub use bench::BenchArgs;
-pub use endpoint::{EndpointArgs, EndpointCommand, EndpointFields};
+pub use endpoint::{EndpointArgs, EndpointCommand, EndpointFields, PreviewArgs};
 pub use stats::{StatsArgs, StatsCommand};
 
 /// Delivers webhooks: nothing lost, every delivery signed, one bad endpoint never felt by the others.

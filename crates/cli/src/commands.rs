@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod endpoint;
 pub mod event;
 pub mod listen;
+pub mod preview;
 pub mod serve;
 pub mod stats;
 pub mod token;

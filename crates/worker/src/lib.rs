@@ -24,6 +24,7 @@ mod metrics;
 mod notify;
 mod pace;
 mod pass;
+mod preview;
 mod recover;
 mod request;
 mod send;
@@ -52,6 +53,7 @@ use tallies::Tallies;
 
 pub use clients::{ClientError, Egress};
 pub use metrics::WorkerMetrics;
+pub use preview::PreviewedRequest;
 pub use send::Sender;
 
 /// How a worker works.

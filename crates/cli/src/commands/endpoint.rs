@@ -18,6 +18,7 @@ pub async fn run(arguments: EndpointArgs) -> Result<(), Failure> {
             let created = client.send(Method::POST, &of(&tenant.tenant), &body(*fields)?).await?;
             output::answer(client.output, &created)
         }
+        EndpointCommand::Preview(preview) => super::preview::show(&client, *preview).await,
         EndpointCommand::List { tenant, project, active, event_type } => {
             let query = [
                 ("project", project),
@@ -101,7 +102,8 @@ pub async fn all_pages(
     }
 }
 
-fn body(fields: EndpointFields) -> Result<Value, Failure> {
+/// The fields as the API takes them.
+pub fn body(fields: EndpointFields) -> Result<Value, Failure> {
     let mut body = match fields.json.as_deref().map(serde_json::from_str) {
         None => Map::new(),
         Some(Ok(Value::Object(body))) => body,

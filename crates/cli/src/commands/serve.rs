@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hookfleet_api::{
-    Api, ApiMetrics, FleetMetrics, FleetWatch, Guesses, Prober, QueueAndStore, TokenCache,
+    Api, ApiMetrics, FleetMetrics, FleetWatch, Guesses, Preview, Prober, QueueAndStore, TokenCache,
 };
 use hookfleet_domain::{AttemptRecord, Clock, Endpoint, Event, Secret, limits};
-use hookfleet_worker::Sender;
+use hookfleet_worker::{PreviewedRequest, Sender};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -168,5 +168,11 @@ impl Prober for SendingProber {
 
     async fn test(&self, endpoint: &Endpoint, event: &Event) -> AttemptRecord {
         self.sender.test(endpoint, event, self.clock.as_ref()).await
+    }
+
+    fn preview(&self, endpoint: &Endpoint, event: &Event) -> Result<Preview, String> {
+        let request = self.sender.preview(endpoint, event, self.clock.as_ref())?;
+        let PreviewedRequest { method, url, headers, body } = request;
+        Ok(Preview { method, url, headers, body })
     }
 }
