@@ -46,6 +46,7 @@ mod retries;
 mod secrets;
 mod settling;
 mod stats;
+mod system;
 mod telemetry;
 mod tidy;
 mod tokens;

@@ -30,6 +30,7 @@ mod resend;
 mod serve;
 mod shield;
 mod stats;
+mod system;
 mod tokens;
 mod usage;
 mod wait;
@@ -56,6 +57,7 @@ pub use guesses::Guesses;
 pub use health::{QueueAndStore, Ready, health_router, ops_router};
 pub use metrics::ApiMetrics;
 pub use serve::serve;
+pub use system::{Finding, Inspection, Inspections, Inspector};
 pub use usage::TokenLimits;
 
 /// What the API is made of.
@@ -68,6 +70,10 @@ pub struct Api {
     pub producer: Producer,
     /// Tries endpoints out.
     pub prober: Arc<dyn Prober>,
+    /// Looks at broker and store.
+    pub inspector: Arc<dyn Inspector>,
+    /// What it found lately.
+    pub inspections: Inspections,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// The token that reaches everything.
@@ -161,7 +167,8 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(dead_letters::show))
         .routes(routes!(jobs::show))
         .routes(routes!(stats::of_fleet))
-        .routes(routes!(stats::endpoints_of_fleet));
+        .routes(routes!(stats::endpoints_of_fleet))
+        .routes(routes!(system::show));
     OpenApiRouter::with_openapi(openapi::Names::openapi()).nest("/v1", v1)
 }
 

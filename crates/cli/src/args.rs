@@ -42,6 +42,8 @@ pub enum Command {
     Token(Box<TokenArgs>),
     /// Counts over time, and the endpoints that fail most or take longest.
     Stats(StatsArgs),
+    /// The fleet at a glance: processes, queues, versions, and what is wrong.
+    System(ServerArgs),
     /// A receiver for trying things out: prints each request and checks its signature.
     Listen(ListenArgs),
     /// Write endpoints and dead letters to stdout, to be imported elsewhere under the same master

@@ -9,5 +9,6 @@ pub mod listen;
 pub mod preview;
 pub mod serve;
 pub mod stats;
+pub mod system;
 pub mod token;
 pub mod transfer;

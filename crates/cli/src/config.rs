@@ -172,7 +172,7 @@ impl Role {
 }
 
 /// Where work lies, and what is remembered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Backend {
     /// In RabbitMQ and Redis, shared by a fleet.
     Fleet { rabbit: RabbitOptions, redis_url: Secret },

@@ -10,11 +10,13 @@ mod commands;
 mod config;
 mod data_folder;
 mod failure;
+mod inspector;
 mod lifecycle;
 mod metrics;
 mod otlp;
 mod output;
 mod parts;
+mod presence;
 mod starting;
 mod telemetry;
 mod values;
@@ -70,6 +72,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Endpoint(arguments) => block_on(None, commands::endpoint::run(*arguments)),
         Command::Event(arguments) => block_on(None, commands::event::run(*arguments)),
         Command::Token(arguments) => block_on(None, commands::token::run(*arguments)),
+        Command::System(arguments) => block_on(None, commands::system::run(arguments)),
         Command::Stats(arguments) => block_on(None, commands::stats::run(arguments)),
         Command::Dead(arguments) => block_on(None, commands::dead::run(*arguments)),
     }

@@ -11,6 +11,7 @@ mod delivery;
 mod endpoints;
 mod jobs;
 pub mod kept;
+mod processes;
 mod seal;
 mod stats;
 #[cfg(feature = "testing")]
@@ -29,6 +30,7 @@ pub use delivery::{
 };
 pub use endpoints::{Change, Changes, EndpointStore, Written};
 pub use jobs::{Job, JobKind, JobState, JobStore};
+pub use processes::{Process, ProcessStore};
 pub use seal::{InvalidMasterKey, SealError, Sealer};
 pub use stats::{
     Bucket, ENDPOINTS_KEPT, EndpointCount, EndpointTally, StatsStore, Step, Tally, Worst,
@@ -134,7 +136,14 @@ pub trait DeadLetterStore: Send + Sync {
 /// All that the fleet remembers.
 #[async_trait]
 pub trait Store:
-    EndpointStore + IntakeStore + DeliveryStore + DeadLetterStore + JobStore + TokenStore + StatsStore
+    EndpointStore
+    + IntakeStore
+    + DeliveryStore
+    + DeadLetterStore
+    + JobStore
+    + TokenStore
+    + StatsStore
+    + ProcessStore
 {
     /// Does it answer?
     async fn ping(&self) -> Result<(), StoreError>;

@@ -18,6 +18,7 @@ mod endpoints;
 mod gate;
 mod intake;
 mod jobs;
+mod processes;
 mod record;
 mod stats;
 mod status;
@@ -42,6 +43,7 @@ pub use endpoints::{changes, endpoints};
 pub use gate::gate;
 pub use intake::intake;
 pub use jobs::jobs;
+pub use processes::processes;
 pub use record::record;
 pub use stats::stats;
 pub use status::status;
@@ -64,6 +66,7 @@ pub async fn contract(store: &dyn Store, prefix: &str) {
     changes(store, prefix).await;
     tokens(store, prefix).await;
     stats(store, prefix).await;
+    processes(store, prefix).await;
     dead_letters(store, prefix).await;
     jobs(store, prefix).await;
 }

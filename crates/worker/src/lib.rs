@@ -153,6 +153,17 @@ impl Worker {
         })
     }
 
+    /// Its id.
+    pub fn id(&self) -> &WorkerId {
+        &self.id
+    }
+
+    /// Deliveries in hand, and how many can be.
+    pub fn in_hand(&self) -> (usize, usize) {
+        let slots = usize::from(self.options.concurrency);
+        (slots.saturating_sub(self.slots.available_permits()), slots)
+    }
+
     /// Works until `stop`; then finishes what is under way, for as long as `drain_timeout`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         tracing::info!(worker.id = %self.id, "worker {} works", self.id);
@@ -182,8 +193,8 @@ impl Worker {
         let mut ticks = tokio::time::interval(LIFE_SIGN_EVERY);
         loop {
             ticks.tick().await;
-            let slots = usize::from(self.options.concurrency);
-            self.metrics.slots(slots.saturating_sub(self.slots.available_permits()), slots);
+            let (in_hand, slots) = self.in_hand();
+            self.metrics.slots(in_hand, slots);
             if let Err(error) = self.store.still_alive(&self.id).await {
                 tracing::debug!(%error, "no sign of life given");
             }

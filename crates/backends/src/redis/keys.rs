@@ -11,6 +11,8 @@ pub const DEAD_BY_TIME: &str = "{hf:dead}:by_time";
 pub const DEAD_LETTERS: &str = "{hf:dead}:letters";
 /// Endpoints whose breaker opened, by the time of their last failure.
 pub const BROKEN: &str = "hf:broken";
+/// Processes, by the time at which they were last seen.
+pub const PROCESSES: &str = "hf:processes";
 /// Jobs by id.
 pub const JOBS: &str = "{hf:jobs}:all";
 /// Jobs that have not ended, by the time at which they were asked for.
@@ -99,4 +101,9 @@ pub fn worst(which: Worst, hour: i64) -> String {
         Worst::Failing => format!("hf:failing:{hour}"),
         Worst::Slowest => format!("hf:slowest:{hour}"),
     }
+}
+
+/// What a process tells of itself.
+pub fn process(id: &WorkerId) -> String {
+    format!("hf:p:{id}")
 }

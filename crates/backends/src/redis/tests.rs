@@ -114,6 +114,12 @@ mod contract {
     }
 
     #[tokio::test]
+    async fn processes() {
+        let (store, prefix) = store("processes").await;
+        testing::processes(&store, &prefix).await;
+    }
+
+    #[tokio::test]
     async fn stats() {
         let (store, prefix) = store("stats").await;
         testing::stats(&store, &prefix).await;

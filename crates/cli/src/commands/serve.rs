@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hookfleet_api::{
-    Api, ApiMetrics, FleetMetrics, FleetWatch, Guesses, Preview, Prober, QueueAndStore, TokenCache,
+    Api, ApiMetrics, FleetMetrics, FleetWatch, Guesses, Inspections, Preview, Prober,
+    QueueAndStore, TokenCache,
 };
 use hookfleet_domain::{AttemptRecord, Clock, Endpoint, Event, Secret, limits};
 use hookfleet_worker::{PreviewedRequest, Sender};
@@ -16,8 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Role, Settings};
 use crate::failure::Failure;
+use crate::inspector::Doctor;
 use crate::otlp::Tracing;
 use crate::parts::Parts;
+use crate::presence::Presence;
 use crate::starting::Starting;
 use crate::wire::Ports;
 use crate::{block_on, lifecycle, metrics, telemetry, welcome};
@@ -75,10 +78,15 @@ async fn serve(config: Config, role: Role) -> Result<(), Failure> {
     }
     tracing::info!("ready");
     welcome::print(&config, &listens);
-    if role != Role::Api {
+    let works = role != Role::Api;
+    let worker = works.then(|| parts.worker(&config, &registry)).transpose()?;
+    let told = (Arc::clone(&parts.store), Arc::clone(&parts.clock));
+    let mut present = JoinSet::new();
+    present.spawn(Presence::new(told, role, worker.clone()).run(ended.clone()));
+    if let Some(worker) = worker {
         // On a thread of the runtime: what it takes in is then handed on without waking another.
         let mut working = JoinSet::new();
-        working.spawn(parts.worker(&config, &registry)?.run(stop.clone()));
+        working.spawn(worker.run(stop.clone()));
         if let Some(Err(panicked)) = working.join_next().await {
             return Err(Failure::failed(panicked));
         }
@@ -86,6 +94,7 @@ async fn serve(config: Config, role: Role) -> Result<(), Failure> {
     stop.cancelled().await;
     ended.cancel();
     end(servers).await;
+    present.join_all().await;
     tracing.end().await;
     backend.close().await;
     Ok(())
@@ -140,6 +149,11 @@ fn api_of(
         store: Arc::clone(&parts.store),
         producer: parts.producer.clone(),
         prober: Arc::new(SendingProber { sender: Arc::clone(&parts.sender), clock }),
+        inspector: Arc::new(Doctor {
+            backend: config.backend.clone(),
+            master_key: config.master_key.clone(),
+        }),
+        inspections: Inspections::default(),
         clock: Arc::clone(&parts.clock),
         admin_token,
         tokens: TokenCache::default(),
