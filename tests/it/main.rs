@@ -54,6 +54,7 @@ mod traces;
 mod transfer;
 mod upgrade;
 mod verify;
+mod visits;
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_hookfleet-under-test");

@@ -6,6 +6,7 @@
 mod attempts;
 mod auth;
 mod batch;
+mod console_links;
 mod dead_letter_view;
 mod dead_letters;
 mod endpoint_view;
@@ -33,6 +34,7 @@ mod stats;
 mod system;
 mod tokens;
 mod usage;
+mod visits;
 mod wait;
 
 use std::sync::Arc;
@@ -52,13 +54,15 @@ use utoipa_axum::routes;
 use problem::Problem;
 
 pub use auth::TokenCache;
+pub use console_links::ConsoleLinks;
 pub use fleet::{FleetMetrics, FleetWatch};
 pub use guesses::Guesses;
 pub use health::{QueueAndStore, Ready, health_router, ops_router};
 pub use metrics::ApiMetrics;
 pub use serve::serve;
 pub use system::{Finding, Inspection, Inspections, Inspector};
-pub use usage::TokenLimits;
+pub use usage::{TokenLimits, VisitorUsage};
+pub use visits::{CODE_GOOD_FOR, VISIT_PATH, Visit, Visits};
 
 /// What the API is made of.
 pub struct Api {
@@ -82,7 +86,11 @@ pub struct Api {
     pub tokens: TokenCache,
     /// Tokens that nobody knows.
     pub guesses: Guesses,
-    /// What each of them may ask for.
+    /// What visitors are asking for.
+    pub visitors: VisitorUsage,
+    /// What links to the console are made of.
+    pub links: ConsoleLinks,
+    /// What each token, and all visitors of a tenant together, may ask for.
     pub token_limits: TokenLimits,
     /// What the operator allows of endpoints.
     pub policy: EndpointPolicy,
@@ -156,6 +164,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(jobs::recover))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(console_links::create))
         .routes(routes!(stats::of_tenant))
         .routes(routes!(stats::endpoints_of_tenant));
     let v1 = OpenApiRouter::new()

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod console;
 mod endpoint;
 mod stats;
 
@@ -13,6 +14,7 @@ use crate::config::Settings;
 use crate::values::{Duration, Hidden};
 
 pub use bench::BenchArgs;
+pub use console::{ConsoleArgs, ConsoleCommand};
 pub use endpoint::{EndpointArgs, EndpointCommand, EndpointFields, PreviewArgs};
 pub use stats::{StatsArgs, StatsCommand};
 
@@ -42,6 +44,8 @@ pub enum Command {
     Token(Box<TokenArgs>),
     /// Counts over time, and the endpoints that fail most or take longest.
     Stats(StatsArgs),
+    /// Let others into a tenant's console.
+    Console(ConsoleArgs),
     /// The fleet at a glance: processes, queues, versions, and what is wrong.
     System(ServerArgs),
     /// A receiver for trying things out: prints each request and checks its signature.

@@ -1,6 +1,7 @@
 //! What each subcommand does.
 
 pub mod bench;
+pub mod console;
 pub mod dead;
 pub mod doctor;
 pub mod endpoint;

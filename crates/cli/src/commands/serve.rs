@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hookfleet_api::{
-    Api, ApiMetrics, FleetMetrics, FleetWatch, Guesses, Inspections, Preview, Prober,
-    QueueAndStore, TokenCache,
+    Api, ApiMetrics, ConsoleLinks, FleetMetrics, FleetWatch, Guesses, Inspections, Preview, Prober,
+    QueueAndStore, TokenCache, VisitorUsage, Visits,
 };
 use hookfleet_domain::{AttemptRecord, Clock, Endpoint, Event, Secret, limits};
+use hookfleet_store::Sealer;
 use hookfleet_worker::{PreviewedRequest, Sender};
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -144,6 +145,7 @@ fn api_of(
     registry: &Registry,
 ) -> Result<Api, Failure> {
     let clock = Arc::clone(&parts.clock);
+    let sealer = Sealer::new(&config.master_key).map_err(Failure::usage)?;
     Ok(Api {
         queue: Arc::clone(&parts.queue),
         store: Arc::clone(&parts.store),
@@ -158,6 +160,8 @@ fn api_of(
         admin_token,
         tokens: TokenCache::default(),
         guesses: Guesses::default(),
+        visitors: VisitorUsage::default(),
+        links: ConsoleLinks { visits: Visits::new(sealer), public_url: config.public_url.clone() },
         token_limits: config.token_limits,
         policy: config.endpoints.clone(),
         metrics: ApiMetrics::register(registry).map_err(Failure::failed)?,

@@ -15,9 +15,10 @@ pub async fn run(arguments: ServerArgs) -> Result<(), Failure> {
         return output::answer(client.output, &system);
     }
     let text = |name: &str| system.get(name).and_then(Value::as_str);
-    let versions = ["broker", "store"].into_iter().filter_map(text);
-    let versions: String = versions.map(|version| format!(", {version}")).collect();
-    output::line(&format!("Hookfleet {}{versions}\n", text("version").unwrap_or("?")))?;
+    let version = format!("Hookfleet {}", text("version").unwrap_or("?"));
+    let versions = [Some(version.as_str()), text("broker"), text("store")];
+    let versions: Vec<&str> = versions.into_iter().flatten().collect();
+    output::line(&format!("{}\n", versions.join(", ")))?;
     let list = |name: &str| json!({"items": system.get(name)});
     let columns = ["id", "role", "host", "version", "started_at", "in_flight", "slots"];
     output::table(client.output, &list("processes"), &columns)?;
