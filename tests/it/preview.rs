@@ -40,6 +40,15 @@ async fn a_preview_is_what_is_sent(fleet: Fleet) {
         })
         .await;
         assert_eq!(text(&after, "body"), String::from_utf8_lossy(&sent.body), "{profile}");
+        let attempts = format!("{ENDPOINTS}/{}/attempts?event=", text(&endpoint, "id"));
+        let made = e2e::eventually("the attempt is in the log", SOON, || async {
+            let (_, made) = fleet.client.get(&format!("{attempts}{id}")).await;
+            items(&made).pop()
+        })
+        .await;
+        assert_eq!((text(&made, "event_id"), text(&made, "response_body")), (id, "ok".to_owned()));
+        let (_, none) = fleet.client.get(&format!("{attempts}other")).await;
+        assert_eq!(items(&none), Vec::<Value>::new());
         let mut lines = sent.head.lines();
         let begin = lines.next().unwrap();
         assert!(begin.starts_with(&text(&after, "method")), "{begin}");

@@ -71,7 +71,8 @@ pub struct SampleEvent {
 }
 
 impl PreviewRequest {
-    fn read(json: &[u8]) -> Result<Self, Problem> {
+    /// Reads a body.
+    pub fn read(json: &[u8]) -> Result<Self, Problem> {
         let mut fields: BTreeMap<String, Box<RawValue>> = object(json)?;
         let event = fields.remove("event");
         let event = event.map(|event| {

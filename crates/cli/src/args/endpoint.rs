@@ -95,6 +95,9 @@ pub enum EndpointCommand {
         #[command(flatten)]
         tenant: TenantArg,
         id: String,
+        /// Only those of this event's deliveries.
+        #[arg(long)]
+        event: Option<String>,
         /// At most so many.
         #[arg(long, default_value_t = 20)]
         limit: usize,

@@ -64,9 +64,11 @@ pub async fn run(arguments: EndpointArgs) -> Result<(), Failure> {
             let body = json!({"since": since.to_string()});
             follow(&client, client.send(Method::POST, &path, &body).await?, no_wait).await
         }
-        EndpointCommand::Attempts { tenant, id, limit } => {
+        EndpointCommand::Attempts { tenant, id, event, limit } => {
             let path = format!("{}/{id}/attempts", of(&tenant.tenant));
-            let list = client.get(&path, &[("limit", limit.to_string())]).await?;
+            let list = client
+                .get(&path, &given([("event", event), ("limit", Some(limit.to_string()))]))
+                .await?;
             let columns =
                 ["at", "event_type", "attempt", "status", "http_status", "duration_ms", "error"];
             output::table(client.output, &list, &columns)
