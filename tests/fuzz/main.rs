@@ -12,7 +12,7 @@ use hookfleet_domain::{
     Secret, Subscription, TenantId, Timestamp, TokenId, TraceParent, Wish, duration_text, limits,
     parse_duration, retry_after,
 };
-use hookfleet_queue::{Message, wire as messages};
+use hookfleet_queue::{Message, Position, wire as messages};
 use hookfleet_store::{DeadLetterCursor, Job, Sealer, wire as records};
 use proptest::prelude::*;
 use serde::Serialize;
@@ -95,6 +95,7 @@ proptest! {
         check_text::<Timestamp>(&text);
         check_text::<Rate>(&text);
         check_text::<EndpointUrl>(&text);
+        check_text::<Position>(&text);
         if let Ok(duration) = parse_duration(&text) {
             prop_assert_eq!(parse_duration(&duration_text(duration)), Ok(duration));
         }

@@ -20,7 +20,8 @@ use hookfleet_domain::{
 };
 use hookfleet_producer::{Producer, ProducerMetrics};
 use hookfleet_queue::{
-    Archive, Depth, Lease, Leases, Outgoing, Pass, Queue, QueueError, Readiness, Receipt, Settle,
+    Archive, Depth, Found, Lease, Leases, Outgoing, Pass, Queue, QueueError, Readiness, Receipt,
+    Search, Settle,
 };
 use hookfleet_store::{DeadLetterStore, DeliveryStore, EndpointStore, PageRequest, Sealer, Stage};
 use hookfleet_worker::{Egress, Sender, Worker, WorkerMetrics, WorkerOptions, WorkerParts};
@@ -101,6 +102,10 @@ impl Queue for Faulty {
 
     async fn archive_since(&self, since: Timestamp) -> Result<Box<dyn Archive>, QueueError> {
         self.queue.archive_since(since).await
+    }
+
+    async fn search_archive(&self, search: &Search) -> Result<Found, QueueError> {
+        self.queue.search_archive(search).await
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, QueueError> {

@@ -167,6 +167,11 @@ impl Fleet {
         self.processes.len() - 1
     }
 
+    /// The number of the process that was started last.
+    pub fn last(&self) -> usize {
+        self.processes.len() - 1
+    }
+
     /// A process that was started.
     pub fn process(&mut self, number: usize) -> &mut Process {
         self.processes.get_mut(number).unwrap()

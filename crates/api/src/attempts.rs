@@ -60,12 +60,15 @@ impl From<AttemptRecord> for AttemptView {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct AttemptsQuery {
+    /// Only those of this event's deliveries.
+    event: Option<EventId>,
     limit: Option<Limit>,
 }
 
 /// Its attempts
 ///
-/// Newest first, all that are kept unless `limit` says fewer; so there is one page.
+/// Newest first, all that are kept unless `limit` says fewer; so there is one page. What was sent is
+/// shown by `preview_delivery`, as the endpoint is set now.
 #[utoipa::path(
     get, path = "/endpoints/{endpoint}/attempts", operation_id = "list_attempts", tag = "endpoints",
     params(AttemptsQuery),
@@ -78,6 +81,8 @@ pub async fn list(
 ) -> Result<Answer<Page<AttemptView>>, Problem> {
     let endpoint = find(&api, &tenant, &id).await?;
     let limit = query.limit.map_or(limits::ATTEMPTS_KEPT_MAX, Limit::get);
-    let attempts = api.store.attempts(&endpoint.id, limit).await?;
-    Ok(Page::whole(attempts.into_iter().map(AttemptView::from)))
+    let read = if query.event.is_some() { limits::ATTEMPTS_KEPT_MAX } else { limit };
+    let attempts = api.store.attempts(&endpoint.id, read).await?.into_iter();
+    let wanted = attempts.filter(|made| query.event.as_ref().is_none_or(|id| made.event_id == *id));
+    Ok(Page::whole(wanted.take(limit).map(AttemptView::from)))
 }

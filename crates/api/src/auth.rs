@@ -22,14 +22,17 @@ use crate::Api;
 use crate::problem::Problem;
 use crate::serve::Peer;
 use crate::usage::Usage;
+use crate::visits::Visit;
 
-/// Whoever showed a token that is known.
+/// Whoever showed a token that is known, or whom this process itself let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// Reaches everything.
     Admin,
     /// Reaches one tenant.
     Token(Arc<ApiToken>),
+    /// Reaches one tenant, but not what would let them in again.
+    Visitor(Visit),
 }
 
 impl Caller {
@@ -38,6 +41,7 @@ impl Caller {
         match self {
             Self::Admin => "admin".to_owned(),
             Self::Token(token) => format!("token {}", token.id),
+            Self::Visitor(_) => "visitor".to_owned(),
         }
     }
 
@@ -46,6 +50,7 @@ impl Caller {
         match self {
             Self::Admin => None,
             Self::Token(token) => Some(&token.tenant),
+            Self::Visitor(visit) => Some(&visit.tenant),
         }
     }
 
@@ -59,15 +64,21 @@ impl Caller {
     }
 
     fn may(&self, method: &Method, path: &str) -> Result<(), Problem> {
-        let Self::Token(token) = self else {
-            return Ok(());
+        let (own, access) = match self {
+            Self::Admin => return Ok(()),
+            Self::Token(token) => (&token.tenant, token.access),
+            Self::Visitor(visit) => (&visit.tenant, visit.access),
         };
-        if token.access == Access::Read && method != Method::GET && method != Method::HEAD {
+        let is_visitor = matches!(self, Self::Visitor(_));
+        if access == Access::Read && method != Method::GET && method != Method::HEAD {
             return Err(forbidden("this token may only read"));
         }
         let words: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
         match words.as_slice() {
-            ["tenants", tenant, ..] if *tenant == token.tenant.as_str() => Ok(()),
+            ["tenants", _, "tokens" | "console-links", ..] if is_visitor => {
+                Err(forbidden("a visitor reaches neither tokens nor links"))
+            }
+            ["tenants", tenant, ..] if *tenant == own.as_str() => Ok(()),
             ["dead-letters", "reindex"] => Err(forbidden("reindexing is the operator's")),
             ["dead-letters" | "jobs", ..] => Ok(()),
             _ => Err(forbidden("this token is another's")),
@@ -87,7 +98,12 @@ pub async fn authenticate(State(api): State<Arc<Api>>, request: Request, next: N
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
     let header = request.headers().get(header::AUTHORIZATION);
     let header = header.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let (caller, usage) = match caller(&api, &header, peer).await {
+    let visit = request.extensions_mut().remove::<Visit>();
+    let known = match visit {
+        Some(visit) => Ok(visitor(&api, visit)),
+        None => caller(&api, &header, peer).await,
+    };
+    let (caller, usage) = match known {
         Ok(Some(found)) => found,
         Ok(None) => {
             let detail = "expected the header `Authorization: Bearer TOKEN` with a valid token";
@@ -108,6 +124,12 @@ pub async fn authenticate(State(api): State<Arc<Api>>, request: Request, next: N
         permit.tell(response.headers_mut());
     }
     response
+}
+
+/// Somebody whom this process itself let in, until the visit is over.
+fn visitor(api: &Api, visit: Visit) -> Option<(Caller, Option<Arc<Usage>>)> {
+    let usage = api.visitors.of(&visit.tenant);
+    (api.clock.now() < visit.until).then_some((Caller::Visitor(visit), Some(usage)))
 }
 
 /// Whose token it is, and what is asked for with it; the operator's own has no limits.
@@ -251,6 +273,16 @@ mod tests {
         check(&own, &Method::GET, "/v1/jobs/x", true);
         check(&own, &Method::GET, "/v1/something/new", false);
         check(&Caller::Admin, &Method::DELETE, "/v1/something/new", true);
+        let visitor = Caller::Visitor(Visit {
+            tenant: "acme".parse().unwrap(),
+            access: Access::Full,
+            until: Timestamp::from_unix_ms(0),
+        });
+        check(&visitor, &Method::POST, "/v1/tenants/acme/endpoints", true);
+        check(&visitor, &Method::GET, "/v1/tenants/other/endpoints", false);
+        check(&visitor, &Method::GET, "/v1/tenants/acme/tokens", false);
+        check(&visitor, &Method::POST, "/v1/tenants/acme/console-links", false);
+        check(&visitor, &Method::GET, "/v1/system", false);
         let reader = token(Access::Read);
         check(&reader, &Method::GET, "/v1/tenants/acme/events/x", true);
         check(&reader, &Method::POST, "/v1/tenants/acme/events", false);

@@ -28,8 +28,10 @@ use crate::random::NewSecret;
 
 /// Tries at a change that others overtake.
 const TRIES_MAX: u32 = 5;
-const TEST_TYPE: &str = "webhook.test";
-const TEST_DATA: &str = r#"{"test":true}"#;
+/// What an endpoint is tried out with.
+pub const TEST_TYPE: &str = "webhook.test";
+/// See [`TEST_TYPE`].
+pub const TEST_DATA: &str = r#"{"test":true}"#;
 
 /// An endpoint, with the tag of its revision (RFC 9110, 8.8.3).
 pub struct Tagged(EntityTag, EndpointView);
@@ -213,7 +215,8 @@ async fn check(api: &Api, endpoint: &Endpoint) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_secret(endpoint: &Endpoint) -> Result<(), Problem> {
+/// Is the secret of the form that the signature asks for?
+pub fn check_secret(endpoint: &Endpoint) -> Result<(), Problem> {
     if let Some(secret) = &endpoint.secret
         && endpoint.settings.signature.is_standard()
     {

@@ -6,11 +6,13 @@
 mod attempts;
 mod auth;
 mod batch;
+mod console_links;
 mod dead_letter_view;
 mod dead_letters;
 mod endpoint_view;
 mod endpoints;
 mod entity_tag;
+mod event_list;
 mod events;
 mod extract;
 mod fleet;
@@ -22,13 +24,17 @@ mod once;
 mod openapi;
 #[cfg(test)]
 mod outside;
+mod preview;
 mod problem;
 mod random;
 mod resend;
 mod serve;
 mod shield;
+mod stats;
+mod system;
 mod tokens;
 mod usage;
+mod visits;
 mod wait;
 
 use std::sync::Arc;
@@ -48,12 +54,15 @@ use utoipa_axum::routes;
 use problem::Problem;
 
 pub use auth::TokenCache;
+pub use console_links::ConsoleLinks;
 pub use fleet::{FleetMetrics, FleetWatch};
 pub use guesses::Guesses;
 pub use health::{QueueAndStore, Ready, health_router, ops_router};
 pub use metrics::ApiMetrics;
 pub use serve::serve;
-pub use usage::TokenLimits;
+pub use system::{Finding, Inspection, Inspections, Inspector};
+pub use usage::{TokenLimits, VisitorUsage};
+pub use visits::{CODE_GOOD_FOR, VISIT_PATH, Visit, Visits};
 
 /// What the API is made of.
 pub struct Api {
@@ -65,6 +74,10 @@ pub struct Api {
     pub producer: Producer,
     /// Tries endpoints out.
     pub prober: Arc<dyn Prober>,
+    /// Looks at broker and store.
+    pub inspector: Arc<dyn Inspector>,
+    /// What it found lately.
+    pub inspections: Inspections,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// The token that reaches everything.
@@ -73,7 +86,11 @@ pub struct Api {
     pub tokens: TokenCache,
     /// Tokens that nobody knows.
     pub guesses: Guesses,
-    /// What each of them may ask for.
+    /// What visitors are asking for.
+    pub visitors: VisitorUsage,
+    /// What links to the console are made of.
+    pub links: ConsoleLinks,
+    /// What each token, and all visitors of a tenant together, may ask for.
     pub token_limits: TokenLimits,
     /// What the operator allows of endpoints.
     pub policy: EndpointPolicy,
@@ -92,6 +109,22 @@ pub trait Prober: Send + Sync {
 
     /// Sends it an event once.
     async fn test(&self, endpoint: &Endpoint, event: &Event) -> AttemptRecord;
+
+    /// What it would be sent, with all its secrets; else why nothing would be.
+    fn preview(&self, endpoint: &Endpoint, event: &Event) -> Result<Preview, String>;
+}
+
+/// A request that was not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// `POST`
+    pub method: String,
+    /// All of it.
+    pub url: String,
+    /// Names and values, in the order in which they are sent.
+    pub headers: Vec<(String, String)>,
+    /// As it is signed.
+    pub body: String,
 }
 
 /// Room for an event's other members, beside its data.
@@ -117,16 +150,23 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
     let tenant = OpenApiRouter::new()
         .routes(routes!(events::publish).layer(limit(EVENT_REQUEST_BYTES_MAX)))
         .routes(routes!(batch::publish).layer(limit(limits::BATCH_BYTES_MAX)))
+        .routes(routes!(event_list::list))
         .routes(routes!(events::show))
+        .routes(routes!(event_list::content))
         .routes(routes!(resend::resend))
         .routes(routes!(endpoints::list, endpoints::create))
         .routes(routes!(endpoints::show, endpoints::change, endpoints::delete))
+        .routes(routes!(preview::of_new))
+        .routes(routes!(preview::of_endpoint))
         .routes(routes!(attempts::list))
         .routes(routes!(endpoints::test))
         .routes(routes!(endpoints::rotate_secret))
         .routes(routes!(jobs::recover))
         .routes(routes!(tokens::list, tokens::create))
-        .routes(routes!(tokens::revoke));
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(console_links::create))
+        .routes(routes!(stats::of_tenant))
+        .routes(routes!(stats::endpoints_of_tenant));
     let v1 = OpenApiRouter::new()
         .nest("/tenants/{tenant}", tenant)
         .routes(routes!(dead_letters::list))
@@ -134,7 +174,10 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(dead_letters::discard))
         .routes(routes!(dead_letters::reindex))
         .routes(routes!(dead_letters::show))
-        .routes(routes!(jobs::show));
+        .routes(routes!(jobs::show))
+        .routes(routes!(stats::of_fleet))
+        .routes(routes!(stats::endpoints_of_fleet))
+        .routes(routes!(system::show));
     OpenApiRouter::with_openapi(openapi::Names::openapi()).nest("/v1", v1)
 }
 

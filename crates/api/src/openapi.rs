@@ -63,7 +63,7 @@ const HEADERS: [(&str, &str); 2] = [
 ];
 
 /// Operations that do without a body.
-const BODY_OPTIONAL: [&str; 2] = ["rotate_secret", "resend_event"];
+const BODY_OPTIONAL: [&str; 3] = ["rotate_secret", "resend_event", "create_console_link"];
 
 /// Refusals of every operation.
 const ALWAYS: [(&str, &str); 4] = [

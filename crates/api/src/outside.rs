@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::extract::{media_type, object};
+use crate::preview::PreviewRequest;
 use crate::{auth, batch, events, once, wait};
 
 const SECRET: &str = "8675309";
@@ -50,8 +51,10 @@ proptest! {
             prop_assert!(!(hides(&value) && others == 1 && told.contains(SECRET)), "{}: {}", text, told);
         }
         drop(object::<Rotation>(text.as_bytes()));
+        drop(PreviewRequest::read(text.as_bytes()));
         let cut = text.as_bytes().get(..cut).unwrap_or_default();
         drop(object::<EndpointPatch>(cut));
+        drop(PreviewRequest::read(cut));
         drop(batch::read(cut, true));
     }
 

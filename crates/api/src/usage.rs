@@ -1,15 +1,16 @@
-//! How much one token may ask for at once: a rate, and requests under way (RFC 6585, section 4).
+//! How much one token, or all visitors of one tenant, may ask for at once: a rate, and requests under way (RFC 6585, section 4).
 //!
 //! Counted by each process for itself: behind a balancer, a token has that much of every API process.
 //! The operator's own token has no limits.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use hookfleet_domain::{Pacer, Rate};
+use hookfleet_domain::{Pacer, Rate, TenantId};
 use tokio::time::Instant;
 
 use crate::problem::Problem;
@@ -47,6 +48,24 @@ impl Default for Usage {
     fn default() -> Self {
         let (pacer, in_flight) = (Mutex::default(), AtomicU32::new(0));
         Self { begun: Instant::now(), pacer, in_flight }
+    }
+}
+
+/// Tenants whose visitors are counted; past that, all begin anew.
+const TENANTS_MAX: usize = 10_000;
+
+/// What the visitors of each tenant are asking for.
+#[derive(Debug, Default)]
+pub struct VisitorUsage(Mutex<HashMap<TenantId, Arc<Usage>>>);
+
+impl VisitorUsage {
+    /// Of one tenant.
+    pub fn of(&self, tenant: &TenantId) -> Arc<Usage> {
+        let mut tenants = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tenants.len() >= TENANTS_MAX && !tenants.contains_key(tenant) {
+            tenants.clear();
+        }
+        Arc::clone(tenants.entry(tenant.clone()).or_default())
     }
 }
 

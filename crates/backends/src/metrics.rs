@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hookfleet_domain::Timestamp;
-use hookfleet_queue::{Archive, Depth, Leases, Outgoing, Pass, Queue, QueueError, Readiness};
+use hookfleet_queue::{
+    Archive, Depth, Found, Leases, Outgoing, Pass, Queue, QueueError, Readiness, Search,
+};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, core::Collector,
 };
@@ -155,6 +157,12 @@ impl Queue for Measured {
         let archive = self.queue.archive_since(since).await;
         self.metrics.queue_answered("archive", &archive);
         archive
+    }
+
+    async fn search_archive(&self, search: &Search) -> Result<Found, QueueError> {
+        let found = self.queue.search_archive(search).await;
+        self.metrics.queue_answered("archive", &found);
+        found
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, QueueError> {

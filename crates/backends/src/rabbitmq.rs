@@ -15,6 +15,7 @@ mod leases;
 mod link;
 mod pass;
 mod publish;
+mod search;
 #[cfg(test)]
 mod tests;
 mod topology;
@@ -28,7 +29,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hookfleet_domain::{Clock, Timestamp};
 use hookfleet_queue::{
-    Archive as ArchiveReader, Depth, Leases, Outgoing, Pass, Queue, QueueError, Readiness,
+    Archive as ArchiveReader, Depth, Found, Leases, Outgoing, Pass, Queue, QueueError, Readiness,
+    Search,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -172,6 +174,10 @@ impl Queue for RabbitQueue {
     async fn archive_since(&self, since: Timestamp) -> Result<Box<dyn ArchiveReader>, QueueError> {
         let (link, now) = (self.link()?, self.clock.now());
         Ok(Box::new(archive::RabbitArchive::begin(&link, since, now).await?))
+    }
+
+    async fn search_archive(&self, search: &Search) -> Result<Found, QueueError> {
+        search::search(&*self.link()?, search, self.clock.now()).await
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, QueueError> {

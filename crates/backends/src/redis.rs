@@ -14,7 +14,9 @@ mod intake;
 mod jobs;
 mod keys;
 mod link;
+mod processes;
 mod scripts;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -98,6 +100,14 @@ impl RedisStore {
     pub async fn server_time(&self) -> Result<Timestamp, StoreError> {
         let (seconds, micros): (i64, i64) = self.ask(&redis::cmd("TIME")).await?;
         Ok(Timestamp::from_unix_ms(seconds * 1000 + micros / 1000))
+    }
+
+    /// The server's version.
+    pub async fn version(&self) -> Result<String, StoreError> {
+        let info: String = self.ask(redis::cmd("INFO").arg("server")).await?;
+        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
+        let unknown = || corrupt("INFO server", "it tells no redis_version");
+        version.map(|version| version.trim().to_owned()).ok_or_else(unknown)
     }
 
     /// Does what it holds outlive a restart (append-only file)?

@@ -22,9 +22,11 @@ mod jobs;
 mod known;
 mod leases;
 mod pass;
+mod processes;
 mod queue;
 mod retention;
 mod schema;
+mod stats;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -44,7 +46,7 @@ use tokio_util::task::TaskTracker;
 use database::Database;
 
 pub use database::OpenError;
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, inspect, inspect_quickly, version};
 pub use queue::SqliteQueue;
 pub use retention::Retention;
 pub use store::SqliteStore;

@@ -1,10 +1,12 @@
 //! The command line.
 
 mod bench;
+mod console;
 mod endpoint;
 mod examples;
 #[cfg(test)]
 mod reference;
+mod stats;
 
 use std::path::PathBuf;
 
@@ -15,8 +17,10 @@ use crate::config::Settings;
 use crate::values::{Duration, Hidden};
 
 pub use bench::BenchArgs;
-pub use endpoint::{EndpointArgs, EndpointCommand, EndpointFields};
+pub use console::{ConsoleArgs, ConsoleCommand};
+pub use endpoint::{EndpointArgs, EndpointCommand, EndpointFields, PreviewArgs};
 pub use examples::program;
+pub use stats::{StatsArgs, StatsCommand};
 
 /// Delivers webhooks: nothing lost, every delivery signed, one bad endpoint never felt by the others.
 #[derive(Debug, Parser)]
@@ -42,6 +46,12 @@ pub enum Command {
     Dead(Box<DeadArgs>),
     /// Make, list and revoke a tenant's API tokens.
     Token(Box<TokenArgs>),
+    /// Counts over time, and the endpoints that fail most or take longest.
+    Stats(StatsArgs),
+    /// Let others into a tenant's console.
+    Console(ConsoleArgs),
+    /// The fleet at a glance: processes, queues, versions, and what is wrong.
+    System(ServerArgs),
     /// A receiver for trying things out: prints each request, checks its signature, and passes it on
     /// to a program of yours if you like.
     Listen(ListenArgs),
@@ -143,6 +153,29 @@ pub enum EventCommand {
         /// A file of events, one JSON object a line; - for stdin.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["event_type", "data"])]
         ndjson: Option<PathBuf>,
+    },
+    /// List past events, newest first.
+    List {
+        #[command(flatten)]
+        tenant: TenantArg,
+        /// Of this type: exact, or `prefix.*`.
+        #[arg(long = "type", value_name = "TYPE")]
+        event_type: Option<String>,
+        /// Accepted at this time or later (RFC 3339).
+        #[arg(long)]
+        since: Option<Timestamp>,
+        /// Accepted before this time (RFC 3339).
+        #[arg(long)]
+        until: Option<Timestamp>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Show what was published.
+    Content {
+        #[command(flatten)]
+        tenant: TenantArg,
+        id: String,
     },
     /// Show an event and its deliveries.
     Show {

@@ -1,6 +1,7 @@
 //! What each subcommand does.
 
 pub mod bench;
+pub mod console;
 pub mod dead;
 pub mod doctor;
 pub mod endpoint;
@@ -8,6 +9,9 @@ pub mod event;
 pub mod generate;
 mod job;
 pub mod listen;
+pub mod preview;
 pub mod serve;
+pub mod stats;
+pub mod system;
 pub mod token;
 pub mod transfer;

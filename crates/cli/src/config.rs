@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::data_folder::{DataFolder, Missing};
 use crate::failure::Failure;
 use crate::otlp::{self, Otlp};
-use crate::values::{Duration, Hidden, Listen, Networks, Ratio};
+use crate::values::{Duration, Hidden, Listen, Networks, PublicUrl, Ratio};
 
 /// What flags, environment or file said; nothing is filled in yet.
 #[derive(Debug, Default, Args, Deserialize)]
@@ -43,6 +43,10 @@ pub struct Settings {
     /// Where the API listens [default: 127.0.0.1:8080].
     #[arg(long, env = "HOOKFLEET_LISTEN")]
     listen: Option<Listen>,
+    /// Where people reach the console, such as `https://hooks.example.com`: what links to it begin with
+    /// [default: where the link is asked for].
+    #[arg(long, env = "HOOKFLEET_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<PublicUrl>,
     /// Where metrics and health listen [default: 127.0.0.1:9464, or any port if that is taken].
     #[arg(long, env = "HOOKFLEET_METRICS_LISTEN")]
     metrics_listen: Option<Listen>,
@@ -172,7 +176,7 @@ impl Role {
 }
 
 /// Where work lies, and what is remembered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Backend {
     /// In RabbitMQ and Redis, shared by a fleet.
     Fleet { rabbit: RabbitOptions, redis_url: Secret },
@@ -188,6 +192,8 @@ pub struct Config {
     /// There is one wherever there is an API.
     pub admin_token: Option<Secret>,
     pub listen: Listen,
+    /// Without a slash at its end; none: where a link is asked for.
+    pub public_url: Option<String>,
     /// None: the usual port, or any if that is taken.
     pub metrics_listen: Option<Listen>,
     pub endpoints: EndpointPolicy,
@@ -232,6 +238,7 @@ impl Settings {
             master_key,
             admin_token,
             listen: all.listen.unwrap_or(Listen::from(([127, 0, 0, 1], 8080))),
+            public_url: all.public_url.map(|given| given.0),
             metrics_listen: all.metrics_listen,
             endpoints: EndpointPolicy {
                 allow_http: all.allow_http.unwrap_or(false),
@@ -327,6 +334,7 @@ impl Settings {
             admin_token: self.admin_token.or(file.admin_token),
             master_key: self.master_key.or(file.master_key),
             listen: self.listen.or(file.listen),
+            public_url: self.public_url.or(file.public_url),
             metrics_listen: self.metrics_listen.or(file.metrics_listen),
             allow_private_networks: self.allow_private_networks.or(file.allow_private_networks),
             egress_proxy: self.egress_proxy.or(file.egress_proxy),

@@ -11,11 +11,13 @@ mod config;
 mod data_folder;
 mod failure;
 mod hints;
+mod inspector;
 mod lifecycle;
 mod metrics;
 mod otlp;
 mod output;
 mod parts;
+mod presence;
 mod progress;
 mod starting;
 mod telemetry;
@@ -73,6 +75,9 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Endpoint(arguments) => block_on(None, commands::endpoint::run(*arguments)),
         Command::Event(arguments) => block_on(None, commands::event::run(*arguments)),
         Command::Token(arguments) => block_on(None, commands::token::run(*arguments)),
+        Command::Console(arguments) => block_on(None, commands::console::run(arguments)),
+        Command::System(arguments) => block_on(None, commands::system::run(arguments)),
+        Command::Stats(arguments) => block_on(None, commands::stats::run(arguments)),
         Command::Dead(arguments) => block_on(None, commands::dead::run(*arguments)),
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Manual { folder } => commands::generate::manual(&folder),

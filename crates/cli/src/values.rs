@@ -103,5 +103,38 @@ impl fmt::Debug for Hidden {
     }
 }
 
+/// Where people reach a server: http or https, a host, perhaps a path; no slash at its end.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PublicUrl(pub String);
+
+/// A text that is no such URL.
+#[derive(Debug, thiserror::Error)]
+#[error("URL {0:?} is invalid: expected one such as https://hooks.example.com")]
+pub struct InvalidPublicUrl(String);
+
+impl FromStr for PublicUrl {
+    type Err = InvalidPublicUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPublicUrl> {
+        let invalid = || InvalidPublicUrl(text.to_owned());
+        let url: url::Url = text.parse().map_err(|_| invalid())?;
+        let plain = matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        plain.then(|| Self(url.as_str().trim_end_matches('/').to_owned())).ok_or_else(invalid)
+    }
+}
+
+impl TryFrom<String> for PublicUrl {
+    type Error = InvalidPublicUrl;
+
+    fn try_from(text: String) -> Result<Self, InvalidPublicUrl> {
+        text.parse()
+    }
+}
+
 /// An address to listen on.
 pub type Listen = SocketAddr;

@@ -53,6 +53,10 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 pub const HEADERS_MAX: usize = 20;
 /// Length of one custom header's value, in bytes.
 pub const HEADER_VALUE_BYTES_MAX: usize = 4096;
+/// How long a visit to a tenant's console lasts, at least and at most: it cannot be taken back.
+pub const VISIT_MIN: Duration = Duration::from_mins(1);
+/// See [`VISIT_MIN`].
+pub const VISIT_MAX: Duration = Duration::from_hours(24);
 /// Length of an endpoint's URL, in bytes.
 pub const URL_BYTES_MAX: usize = 2048;
 /// Subscription patterns of one endpoint.

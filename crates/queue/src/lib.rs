@@ -12,6 +12,7 @@ mod archive;
 mod depth;
 mod lease;
 mod pauses;
+pub mod search;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod wire;
@@ -25,6 +26,7 @@ pub use archive::{Archive, archived};
 pub use depth::{Depth, QueueKind};
 pub use lease::{Lease, Receipt, Settle};
 pub use pauses::Pauses;
+pub use search::{Found, FoundEvent, Position, Search};
 
 /// Something to be made durable.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +130,10 @@ pub trait Queue: Send + Sync {
     /// Reads the archive from about this time on (it may begin somewhat earlier), in the order in
     /// which events were accepted, more or less. Without an archive there is nothing in it.
     async fn archive_since(&self, since: Timestamp) -> Result<Box<dyn Archive>, QueueError>;
+
+    /// Looks through the archive, the newest events first, as far as is done in some tenths of a second.
+    /// What was accepted in the last moments may be missing.
+    async fn search_archive(&self, search: &Search) -> Result<Found, QueueError>;
 
     /// How much waits, of each kind, in the whole fleet. Cheap enough to be asked every few seconds;
     /// a backend's own count may lag by some seconds.

@@ -17,8 +17,8 @@ use hookfleet_domain::{
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    Depth, Lease, Leases, Message, NewerMessage, Outgoing, Queue, QueueError, QueueKind,
-    RawMessage, Receipt, wire,
+    Depth, Found, Lease, Leases, Message, NewerMessage, Outgoing, Position, Queue, QueueError,
+    QueueKind, RawMessage, Receipt, Search, wire,
 };
 
 /// Patience for what comes at once.
@@ -338,6 +338,74 @@ async fn until_free(queue: &dyn Queue) -> Vec<DeadLetter> {
     }
     tokio::time::sleep(NEVER).await;
     seen(queue, true).await.into_iter().map(|(letter, _)| letter).collect()
+}
+
+/// Events of a tenant and a type are found, newest first, page by page. Takes `now`, for the archive
+/// goes by time.
+pub async fn the_archive_is_searched(queue: &dyn Queue, now: Timestamp) {
+    let tenant = format!("tenant-{}", now.unix_ms());
+    let mut leases = begin(queue).await;
+    let mut ids = Vec::new();
+    for n in 0..6_u64 {
+        // Two of each moment.
+        let accepted_at = now.after(Duration::from_millis(n / 2));
+        let (owner, event_type) = if n == 5 {
+            ("other", "a.b")
+        } else {
+            (&*tenant, if n % 2 == 0 { "a.b" } else { "c.d" })
+        };
+        let event = Event {
+            id: EventId::generate(accepted_at),
+            tenant: owner.parse().expect("a tenant"),
+            event_type: event_type.parse().expect("a type"),
+            accepted_at,
+            ..event(1)
+        };
+        publish(queue, Outgoing::Event(&event)).await;
+        settle(next(&mut leases).await).await;
+        ids.push(event.id);
+    }
+    leases.close().await;
+
+    let all = Search {
+        tenant: tenant.parse().expect("a tenant"),
+        wanted: None,
+        since: None,
+        before: Position::at(now.after(Duration::from_mins(1))),
+        limit: 10,
+    };
+    let newest_first =
+        |which: &[usize]| -> Vec<EventId> { which.iter().map(|n| ids[*n].clone()).collect() };
+    let everything = newest_first(&[4, 3, 2, 1, 0]);
+    // What was accepted in the last moments may be missing yet.
+    let end = Instant::now() + SOON;
+    while found(queue, &all).await.0 != everything {
+        assert!(Instant::now() < end, "{:?} is not {everything:?}", found(queue, &all).await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let wanted = Search { wanted: "c.*".parse().ok(), ..all.clone() };
+    assert_eq!(found(queue, &wanted).await.0, newest_first(&[3, 1]));
+    let later = Search { since: Some(now.after(Duration::from_millis(1))), ..all.clone() };
+    assert_eq!(found(queue, &later).await.0, newest_first(&[4, 3, 2]));
+    let before = Position::at(now.after(Duration::from_millis(1)));
+    assert_eq!(found(queue, &Search { before, ..all.clone() }).await.0, newest_first(&[1, 0]));
+    let nobody = Search { tenant: "nobody".parse().expect("a tenant"), ..all.clone() };
+    assert_eq!(found(queue, &nobody).await.0, []);
+
+    let (mut pages, mut before) = (Vec::new(), Some(all.before));
+    while let Some(from) = before {
+        let (page, next) = found(queue, &Search { limit: 2, before: from, ..all.clone() }).await;
+        assert!(page.len() <= 2, "{page:?}");
+        assert!(next.is_none_or(|next| next < from), "it goes on to the past");
+        pages.extend(page);
+        before = next;
+    }
+    assert_eq!(pages, everything, "page by page, each once");
+}
+
+async fn found(queue: &dyn Queue, search: &Search) -> (Vec<EventId>, Option<Position>) {
+    let Found { events, next } = queue.search_archive(search).await.expect("the archive is read");
+    (events.into_iter().map(|event| event.id).collect(), next)
 }
 
 /// What was published is in the archive, settled or not, and is found by its id. Takes `now`, for the

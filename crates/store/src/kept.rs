@@ -8,6 +8,8 @@ use crate::Stage;
 
 /// A worker that gave no sign of life for so long is taken for gone.
 pub const LIFE_SIGN_TTL: Duration = Duration::from_secs(4);
+/// A process that was not seen for so long is forgotten.
+pub const PROCESS: Duration = Duration::from_secs(15);
 /// A delivery leased elsewhere is looked at again after this: its worker may have died meanwhile.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// What became of a delivery that was given up.

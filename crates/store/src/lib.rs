@@ -11,7 +11,9 @@ mod delivery;
 mod endpoints;
 mod jobs;
 pub mod kept;
+mod processes;
 mod seal;
+mod stats;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tokens;
@@ -28,7 +30,11 @@ pub use delivery::{
 };
 pub use endpoints::{Change, Changes, EndpointStore, Written};
 pub use jobs::{Job, JobKind, JobState, JobStore};
+pub use processes::{Process, ProcessStore};
 pub use seal::{InvalidMasterKey, SealError, Sealer};
+pub use stats::{
+    Bucket, ENDPOINTS_KEPT, EndpointCount, EndpointTally, StatsStore, Step, Tally, Worst,
+};
 pub use tokens::TokenStore;
 
 /// Why a store did not do what it was asked for. Variants say what the caller can do.
@@ -130,7 +136,14 @@ pub trait DeadLetterStore: Send + Sync {
 /// All that the fleet remembers.
 #[async_trait]
 pub trait Store:
-    EndpointStore + IntakeStore + DeliveryStore + DeadLetterStore + JobStore + TokenStore
+    EndpointStore
+    + IntakeStore
+    + DeliveryStore
+    + DeadLetterStore
+    + JobStore
+    + TokenStore
+    + StatsStore
+    + ProcessStore
 {
     /// Does it answer?
     async fn ping(&self) -> Result<(), StoreError>;

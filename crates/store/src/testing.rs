@@ -18,7 +18,9 @@ mod endpoints;
 mod gate;
 mod intake;
 mod jobs;
+mod processes;
 mod record;
+mod stats;
 mod status;
 mod throttle;
 mod tokens;
@@ -41,7 +43,9 @@ pub use endpoints::{changes, endpoints};
 pub use gate::gate;
 pub use intake::intake;
 pub use jobs::jobs;
+pub use processes::processes;
 pub use record::record;
+pub use stats::stats;
 pub use status::status;
 pub use throttle::throttle;
 pub use tokens::tokens;
@@ -61,6 +65,8 @@ pub async fn contract(store: &dyn Store, prefix: &str) {
     endpoints(store, prefix).await;
     changes(store, prefix).await;
     tokens(store, prefix).await;
+    stats(store, prefix).await;
+    processes(store, prefix).await;
     dead_letters(store, prefix).await;
     jobs(store, prefix).await;
 }

@@ -50,13 +50,40 @@ pub enum ClientError {
 
 /// How a client writes the names of headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Case {
+pub enum Case {
     /// For Standard Webhooks, whose headers are written in lower case.
     Plain,
     /// For everybody else: `X-Webhook-Signature`. Header names are the same in any case, but not
     /// every receiver knows.
     Title,
 }
+
+impl Case {
+    /// That of an endpoint.
+    pub fn of(endpoint: &Endpoint) -> Self {
+        match endpoint.settings.signature {
+            Signature::Standard | Signature::StandardV1a => Self::Plain,
+            Signature::None | Signature::Hex { .. } | Signature::Sha256 { .. } => Self::Title,
+        }
+    }
+
+    /// A header's name, which is in lower case, as it is written over HTTP/1.1.
+    pub fn write(self, name: &str) -> String {
+        match self {
+            Self::Plain => name.to_owned(),
+            Self::Title => {
+                let words = name.split('-').map(|word| {
+                    let (first, rest) = word.split_at(word.len().min(1));
+                    first.to_ascii_uppercase() + rest
+                });
+                words.collect::<Vec<_>>().join("-")
+            }
+        }
+    }
+}
+
+/// Who sends.
+pub const USER_AGENT: &str = concat!("Hookfleet/", env!("CARGO_PKG_VERSION"));
 
 /// What an HTTP client is told by: the digest of a certificate, and the case.
 type Key = ([u8; 32], Case);
@@ -92,11 +119,7 @@ impl Clients {
 
     /// The client for an endpoint.
     pub fn of(&self, endpoint: &Endpoint) -> Result<Client, ClientError> {
-        let case = match endpoint.settings.signature {
-            Signature::Standard | Signature::StandardV1a => Case::Plain,
-            Signature::None | Signature::Hex { .. } | Signature::Sha256 { .. } => Case::Title,
-        };
-        match (&endpoint.client_certificate, case) {
+        match (&endpoint.client_certificate, Case::of(endpoint)) {
             (Some(certificate), case) => self.with_certificate(certificate, case),
             (None, Case::Plain) => Ok(self.plain.clone()),
             (None, Case::Title) => Ok(self.title_case.clone()),
@@ -143,7 +166,7 @@ fn base(
     authorities: &[Certificate],
 ) -> ClientBuilder {
     let builder = Client::builder()
-        .user_agent(concat!("Hookfleet/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
         .dns_resolver(Arc::clone(resolver))
         // Not even that of the environment: it would make the guard blind.
         .no_proxy()

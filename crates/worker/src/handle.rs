@@ -43,7 +43,10 @@ impl Worker {
             Message::Event(event) if redeliveries > 0 => {
                 self.fan_out_again(Arc::new(event), slot).await
             }
-            Message::Event(event) => self.fan_out(Arc::new(event), Vec::new(), slot).await,
+            Message::Event(event) => {
+                self.tallies.event(&event.tenant);
+                self.fan_out(Arc::new(event), Vec::new(), slot).await
+            }
             Message::Delivery(delivery) if poison => {
                 self.give_up(delivery, DeadLetterReason::Poison).await
             }

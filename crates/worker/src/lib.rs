@@ -24,12 +24,14 @@ mod metrics;
 mod notify;
 mod pace;
 mod pass;
+mod preview;
 mod recover;
 mod request;
 mod send;
 mod settle;
 mod shares;
 mod signer;
+mod tallies;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,9 +49,11 @@ use endpoints::EndpointCache;
 use hold::StoreHealth;
 use lanes::Lanes;
 use shares::Shares;
+use tallies::Tallies;
 
 pub use clients::{ClientError, Egress};
 pub use metrics::WorkerMetrics;
+pub use preview::PreviewedRequest;
 pub use send::Sender;
 
 /// How a worker works.
@@ -114,6 +118,7 @@ pub struct Worker {
     /// Room for messages that events are being split into.
     splitting: Semaphore,
     health: StoreHealth,
+    tallies: Tallies,
     /// Cancelled when even what is under way must end.
     abandon: CancellationToken,
 }
@@ -142,9 +147,21 @@ impl Worker {
             dozers: Semaphore::new(usize::from(options.concurrency) / DOZERS_SHARE),
             splitting: Semaphore::new(fan_out::PUBLISHED_AT_ONCE),
             health: StoreHealth::new(),
+            tallies: Tallies::default(),
             abandon: CancellationToken::new(),
             options,
         })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &WorkerId {
+        &self.id
+    }
+
+    /// Deliveries in hand, and how many can be.
+    pub fn in_hand(&self) -> (usize, usize) {
+        let slots = usize::from(self.options.concurrency);
+        (slots.saturating_sub(self.slots.available_permits()), slots)
     }
 
     /// Works until `stop`; then finishes what is under way, for as long as `drain_timeout`.
@@ -153,6 +170,7 @@ impl Worker {
         let mut helpers = JoinSet::new();
         helpers.spawn(Arc::clone(&self).give_life_signs());
         helpers.spawn(Arc::clone(&self).hear_changes());
+        helpers.spawn(Arc::clone(&self).add_tallies());
         helpers.spawn(Arc::clone(&self).run_jobs(stop.clone()));
         let under_way = TaskTracker::new();
         intake::run(&self, &under_way, &stop).await;
@@ -167,6 +185,7 @@ impl Worker {
             under_way.wait().await;
         }
         helpers.shutdown().await;
+        self.add_last_tallies().await;
         tracing::info!(worker.id = %self.id, "worker {} stopped", self.id);
     }
 
@@ -174,8 +193,8 @@ impl Worker {
         let mut ticks = tokio::time::interval(LIFE_SIGN_EVERY);
         loop {
             ticks.tick().await;
-            let slots = usize::from(self.options.concurrency);
-            self.metrics.slots(slots.saturating_sub(self.slots.available_permits()), slots);
+            let (in_hand, slots) = self.in_hand();
+            self.metrics.slots(in_hand, slots);
             if let Err(error) = self.store.still_alive(&self.id).await {
                 tracing::debug!(%error, "no sign of life given");
             }

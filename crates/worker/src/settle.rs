@@ -25,7 +25,11 @@ impl Worker {
     ) -> Result<(), GiveBack> {
         let stage = self.follow(&delivery, &record.summary, verdict).await?;
         let recorded = self.record(&delivery, Some(&record), stage).await?;
-        if !recorded.first || is_operational(&delivery.event.event_type) {
+        if !recorded.first {
+            return Ok(());
+        }
+        self.tallies.attempt((&delivery.event.tenant, &delivery.endpoint), &record);
+        if is_operational(&delivery.event.event_type) {
             return Ok(());
         }
         match Occurrence::of_count(endpoint, record.success, recorded.failure_count) {
@@ -96,6 +100,7 @@ impl Worker {
         let show = || self.store.show_dead_letter(letter);
         self.remembered("showing a dead letter", show).await?;
         self.metrics.dead_letter(letter.reason);
+        self.tallies.dead_letter(letter.tenant());
         Ok(())
     }
 

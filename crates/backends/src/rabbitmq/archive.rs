@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use hookfleet_domain::{Event, Timestamp};
 use hookfleet_queue::{Archive, Message, QueueError, wire};
+use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
@@ -22,15 +23,55 @@ const PREFETCH: u16 = 200;
 /// A stream does not tell its end: nothing for so long is taken for it.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// A reader; without a stream there is nothing to read.
-pub struct RabbitArchive(Option<Stream>);
+/// Where in the stream a reading begins.
+pub enum From {
+    First,
+    /// The last chunk.
+    Last,
+    /// The chunk of this time, which may begin before it.
+    Time(Timestamp),
+}
 
-struct Stream {
+/// Messages of the stream, as they come.
+pub struct Consuming {
     /// A channel without a holder is closed.
     _channel: Channel,
-    messages: Consumer,
-    until: Timestamp,
+    pub messages: Consumer,
 }
+
+impl Consuming {
+    /// A message that came. Unless it is acknowledged, the stream sends no more.
+    pub async fn took(&self, message: lapin::Result<Delivery>) -> Result<Delivery, QueueError> {
+        let message = message.map_err(|error| queue_error(&error))?;
+        let acked = message.acker.ack(BasicAckOptions::default()).await;
+        acked.map_err(|error| queue_error(&error))?;
+        Ok(message)
+    }
+}
+
+/// Begins to read; none: there is no stream.
+pub async fn consume(link: &Link, from: From) -> Result<Option<Consuming>, QueueError> {
+    if link.shape.archive.is_none() {
+        return Ok(None);
+    }
+    let channel = link.consuming.create_channel().await.map_err(|e| queue_error(&e))?;
+    let qos = channel.basic_qos(PREFETCH, BasicQosOptions::default());
+    qos.await.map_err(|error| queue_error(&error))?;
+    let offset = match from {
+        From::First => AMQPValue::LongString("first".into()),
+        From::Last => AMQPValue::LongString("last".into()),
+        From::Time(time) => AMQPValue::Timestamp(u64::try_from(time.unix_s()).unwrap_or(0)),
+    };
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-stream-offset".into(), offset);
+    let options = BasicConsumeOptions::default();
+    let consumed = channel.basic_consume(ARCHIVE.into(), "".into(), options, arguments);
+    let messages = consumed.await.map_err(|error| queue_error(&error))?;
+    Ok(Some(Consuming { _channel: channel, messages }))
+}
+
+/// A reader; without a stream there is nothing to read.
+pub struct RabbitArchive(Option<(Consuming, Timestamp)>);
 
 impl RabbitArchive {
     pub async fn begin(
@@ -38,36 +79,22 @@ impl RabbitArchive {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Self, QueueError> {
-        if link.shape.archive.is_none() {
-            return Ok(Self(None));
-        }
-        let channel = link.consuming.create_channel().await.map_err(|e| queue_error(&e))?;
-        let qos = channel.basic_qos(PREFETCH, BasicQosOptions::default());
-        qos.await.map_err(|error| queue_error(&error))?;
-        let mut arguments = FieldTable::default();
-        let offset = AMQPValue::Timestamp(u64::try_from(since.unix_s()).unwrap_or(0));
-        arguments.insert("x-stream-offset".into(), offset);
-        let options = BasicConsumeOptions::default();
-        let consumed = channel.basic_consume(ARCHIVE.into(), "".into(), options, arguments);
-        let messages = consumed.await.map_err(|error| queue_error(&error))?;
-        Ok(Self(Some(Stream { _channel: channel, messages, until })))
+        let consuming = consume(link, From::Time(since)).await?;
+        Ok(Self(consuming.map(|consuming| (consuming, until))))
     }
 }
 
 #[async_trait]
 impl Archive for RabbitArchive {
     async fn next(&mut self) -> Result<Option<Event>, QueueError> {
-        let Some(stream) = &mut self.0 else {
+        let Some((consuming, until)) = &mut self.0 else {
             return Ok(None);
         };
-        while let Ok(Some(delivery)) = timeout(SILENCE, stream.messages.next()).await {
-            let delivery = delivery.map_err(|error| queue_error(&error))?;
-            // Without it the stream sends no more.
-            let acked = delivery.acker.ack(BasicAckOptions::default()).await;
-            acked.map_err(|error| queue_error(&error))?;
-            let envelope = envelope(&delivery.properties, stream.until);
-            if let Message::Event(event) = wire::decode_event(delivery.data, envelope) {
-                return Ok(Some(event).filter(|event| event.accepted_at <= stream.until));
+        while let Ok(Some(message)) = timeout(SILENCE, consuming.messages.next()).await {
+            let message = consuming.took(message).await?;
+            let envelope = envelope(&message.properties, *until);
+            if let Message::Event(event) = wire::decode_event(message.data, envelope) {
+                return Ok(Some(event).filter(|event| event.accepted_at <= *until));
             }
         }
         Ok(None)

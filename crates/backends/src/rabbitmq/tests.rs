@@ -44,6 +44,7 @@ async fn contract() {
         testing::delays_are_kept(&queue).await;
         testing::passes_see_everything_once(&queue).await;
         testing::the_archive_keeps_events(&queue, clock().now()).await;
+        testing::the_archive_is_searched(&queue, clock().now()).await;
         if partitions == 1 {
             // Prefetch counts for each partition.
             testing::one_among_many_comes_again(&queue).await;

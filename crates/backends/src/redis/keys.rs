@@ -1,6 +1,7 @@
 //! The names of all keys. What stands in braces decides the slot on a cluster.
 
 use hookfleet_domain::{EndpointId, EventId, IdempotencyKey, TenantId, WorkerId};
+use hookfleet_store::Worst;
 
 /// Channel on which changes of endpoints are announced; the message is the tenant.
 pub const CHANGES: &str = "hf:changes";
@@ -10,6 +11,8 @@ pub const DEAD_BY_TIME: &str = "{hf:dead}:by_time";
 pub const DEAD_LETTERS: &str = "{hf:dead}:letters";
 /// Endpoints whose breaker opened, by the time of their last failure.
 pub const BROKEN: &str = "hf:broken";
+/// Processes, by the time at which they were last seen.
+pub const PROCESSES: &str = "hf:processes";
 /// Jobs by id.
 pub const JOBS: &str = "{hf:jobs}:all";
 /// Jobs that have not ended, by the time at which they were asked for.
@@ -77,4 +80,30 @@ pub fn attempts(endpoint: &EndpointId) -> String {
 /// A worker's sign of life.
 pub fn worker(id: &WorkerId) -> String {
     format!("hf:w:{id}")
+}
+
+/// Counts over time, of a tenant or of the whole fleet: so many buckets in each string.
+pub fn tallies(tenant: Option<&TenantId>, step: char, string: i64) -> String {
+    match tenant {
+        Some(tenant) => format!("hf:{{t:{tenant}}}:tallies:{step}:{string}"),
+        None => format!("hf:tallies:{step}:{string}"),
+    }
+}
+
+/// What the attempts of a tenant's endpoints were in one hour.
+pub fn endpoint_tallies(tenant: &TenantId, hour: i64) -> String {
+    format!("hf:{{t:{tenant}}}:counted:{hour}")
+}
+
+/// The worst endpoints of an hour in the whole fleet.
+pub fn worst(which: Worst, hour: i64) -> String {
+    match which {
+        Worst::Failing => format!("hf:failing:{hour}"),
+        Worst::Slowest => format!("hf:slowest:{hour}"),
+    }
+}
+
+/// What a process tells of itself.
+pub fn process(id: &WorkerId) -> String {
+    format!("hf:p:{id}")
 }

@@ -114,6 +114,18 @@ mod contract {
     }
 
     #[tokio::test]
+    async fn processes() {
+        let (store, prefix) = store("processes").await;
+        testing::processes(&store, &prefix).await;
+    }
+
+    #[tokio::test]
+    async fn stats() {
+        let (store, prefix) = store("stats").await;
+        testing::stats(&store, &prefix).await;
+    }
+
+    #[tokio::test]
     async fn changes() {
         let (store, prefix) = store("changes").await;
         testing::changes(&store, &prefix).await;

@@ -1,11 +1,13 @@
-//! Reading the archive.
+//! Reading the archive, and searching it. Its only index is that of time: another one would cost each
+//! event more than all the searching.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use hookfleet_domain::{Event, Timestamp};
-use hookfleet_queue::{Archive, Message, QueueError};
+use hookfleet_queue::search::{LOOKED_AT_BYTES_MAX, LOOKED_AT_MAX};
+use hookfleet_queue::{Archive, Found, FoundEvent, Message, Position, QueueError, Search};
 use rusqlite::{Connection, params};
 
 use super::database::Database;
@@ -61,4 +63,35 @@ impl Archive for SqliteArchive {
             }
         }
     }
+}
+
+/// Looks at the newest events first, at so many of them and no more.
+pub fn search(db: &Connection, search: &Search) -> rusqlite::Result<Found> {
+    let events = "SELECT id, accepted_ms, idempotency_key, trace, body FROM events
+        WHERE (accepted_ms, id) < (?1, ?2) AND accepted_ms >= ?3
+        ORDER BY accepted_ms DESC, id DESC LIMIT ?4";
+    let since_ms = search.since.map_or(i64::MIN, Timestamp::unix_ms);
+    let before = (search.before.accepted_at.unix_ms(), search.before.n);
+    let (mut found, mut bytes) = (Found::NOTHING, 0);
+    let mut events = db.prepare_cached(events)?;
+    let mut rows = events.query(params![before.0, before.1, since_ms, LOOKED_AT_MAX + 1])?;
+    let mut looked_at = 0;
+    while let Some(row) = rows.next()? {
+        if looked_at >= LOOKED_AT_MAX || bytes > LOOKED_AT_BYTES_MAX {
+            return Ok(found);
+        }
+        let (id, stored) = (row.get(0)?, Stored::read(row, 1)?);
+        (looked_at, bytes) = (looked_at + 1, bytes + stored.body.len());
+        let accepted_at = Timestamp::from_unix_ms(stored.accepted_ms);
+        found.next = Some(Position { accepted_at, n: id });
+        if let Message::Event(event) = read_event(stored)
+            && search.matches(&event)
+        {
+            found.events.push(FoundEvent::from(&event));
+        }
+        if found.events.len() >= search.limit {
+            return Ok(found);
+        }
+    }
+    Ok(Found { next: None, ..found })
 }

@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use hookfleet_domain::{Clock, Event, Timestamp};
 use hookfleet_queue::{
-    Archive, Depth, Leases, NewerMessage, Outgoing, Pass, Queue, QueueError, QueueKind, RawMessage,
-    Readiness, wire,
+    Archive, Depth, Found, Leases, NewerMessage, Outgoing, Pass, Queue, QueueError, QueueKind,
+    RawMessage, Readiness, Search, wire,
 };
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
 use super::SqliteOptions;
-use super::archive::SqliteArchive;
+use super::archive::{self, SqliteArchive};
 use super::database::Database;
 use super::leases::SqliteLeases;
 use super::pass::SqlitePass;
@@ -262,6 +262,11 @@ impl Queue for SqliteQueue {
     async fn archive_since(&self, since: Timestamp) -> Result<Box<dyn Archive>, QueueError> {
         let database = Arc::clone(&self.database);
         Ok(Box::new(SqliteArchive::begin(database, since, self.clock.now())))
+    }
+
+    async fn search_archive(&self, search: &Search) -> Result<Found, QueueError> {
+        let search = search.clone();
+        Ok(self.database.read(move |db| archive::search(db, &search)).await?)
     }
 
     async fn depths(&self) -> Result<Vec<Depth>, QueueError> {

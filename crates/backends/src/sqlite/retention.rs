@@ -83,6 +83,14 @@ const ARCHIVED: &str = "DELETE FROM events WHERE id IN (
       SELECT id FROM events WHERE accepted_ms < ?1 ORDER BY accepted_ms LIMIT ?2)
     AND NOT EXISTS (SELECT 1 FROM queue WHERE queue.id = events.id)";
 
+/// Counts over time, which expire in the order in which they were begun.
+const COUNTED: [&str; 2] = [
+    "DELETE FROM tallies WHERE (tenant, step_ms, at_ms) IN
+       (SELECT tenant, step_ms, at_ms FROM tallies WHERE expires_ms < ?1 LIMIT ?2)",
+    "DELETE FROM endpoint_tallies WHERE (tenant, at_ms, endpoint) IN
+       (SELECT tenant, at_ms, endpoint FROM endpoint_tallies WHERE expires_ms < ?1 LIMIT ?2)",
+];
+
 /// Keeps a file small.
 pub struct Keeper {
     database: Arc<Database>,
@@ -122,6 +130,7 @@ impl Keeper {
                 }
             }
         }
+        self.forget_counts().await?;
         let now = self.clock.now();
         let oldest = self.retention.archive.map_or(now, |kept| now.before(kept));
         self.prune_archive(oldest).await?;
@@ -161,6 +170,21 @@ impl Keeper {
         };
         *place = self.database.note(sweep).await?.unwrap_or_default();
         Ok(place.is_empty())
+    }
+
+    async fn forget_counts(&self) -> Result<(), Fault> {
+        let now_ms = self.clock.now().unix_ms();
+        for expired in COUNTED {
+            for _ in 0..ROUNDS_MAX {
+                let forget = move |db: &Connection| {
+                    db.prepare_cached(expired)?.execute(params![now_ms, ROWS])
+                };
+                if self.database.note(forget).await? < ROWS as usize {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn prune_archive(&self, older_than: Timestamp) -> Result<(), Fault> {

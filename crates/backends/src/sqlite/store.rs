@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::SqliteOptions;
 use super::database::Database;
+use super::processes::Present;
 
 /// Changes that a listener may be behind; past that, anything may have changed.
 const CHANGES_BEHIND_MAX: usize = 1024;
@@ -25,6 +26,7 @@ pub struct SqliteStore {
     pub(super) status_ttl: Duration,
     pub(super) changes: broadcast::Sender<TenantId>,
     pub(super) living: Arc<Living>,
+    pub(super) present: Present,
 }
 
 impl SqliteStore {
@@ -41,6 +43,7 @@ impl SqliteStore {
             status_ttl: options.status_ttl,
             changes: broadcast::Sender::new(CHANGES_BEHIND_MAX),
             living: Arc::default(),
+            present: Present::default(),
         }
     }
 

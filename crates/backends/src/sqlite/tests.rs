@@ -68,6 +68,7 @@ async fn the_queue_contract() {
     queue::delays_are_kept(file.queue.as_ref()).await;
     queue::passes_see_everything_once(file.queue.as_ref()).await;
     queue::the_archive_keeps_events(file.queue.as_ref(), clock().now()).await;
+    queue::the_archive_is_searched(file.queue.as_ref(), clock().now()).await;
     file.close().await;
 }
 

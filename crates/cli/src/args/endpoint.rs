@@ -23,6 +23,9 @@ pub enum EndpointCommand {
         #[command(flatten)]
         fields: Box<EndpointFields>,
     },
+    /// Show what a delivery would send: to an endpoint that is registered, or to one with these fields.
+    /// Tokens are masked, and the signature is made with a key of its own.
+    Preview(Box<PreviewArgs>),
     /// List a tenant's endpoints.
     List {
         #[command(flatten)]
@@ -99,10 +102,35 @@ pub enum EndpointCommand {
         tenant: TenantArg,
         /// Its id.
         id: String,
+        /// Only those of this event's deliveries.
+        #[arg(long)]
+        event: Option<String>,
         /// At most so many.
         #[arg(long, default_value_t = 20)]
         limit: usize,
     },
+}
+
+/// What is previewed.
+#[derive(Debug, Args)]
+pub struct PreviewArgs {
+    #[command(flatten)]
+    pub tenant: TenantArg,
+    /// An endpoint that is registered.
+    #[arg(conflicts_with_all = ["endpoint_url", "profile", "name", "project", "events",
+        "timeout", "retry", "active", "json", "event_type", "data"])]
+    pub id: Option<String>,
+    /// The past event that it is sent [default: a webhook.test].
+    #[arg(long, requires = "id")]
+    pub event: Option<String>,
+    #[command(flatten)]
+    pub fields: Box<EndpointFields>,
+    /// The type of the event that an endpoint with these fields is sent [default: webhook.test].
+    #[arg(long = "type", value_name = "TYPE", requires = "data")]
+    pub event_type: Option<String>,
+    /// Its data: JSON, @FILE, or - for stdin.
+    #[arg(long, value_name = "JSON", requires = "event_type")]
+    pub data: Option<String>,
 }
 
 /// An endpoint's fields.

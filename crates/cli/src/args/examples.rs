@@ -19,10 +19,14 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("endpoint rotate-secret", "hookfleet endpoint rotate-secret ep_019aa0c4d5e07f3ab1c2d3e4f5a6b7c8 --grace 1h"),
     ("endpoint recover", "hookfleet endpoint recover ep_019aa0c4d5e07f3ab1c2d3e4f5a6b7c8 --since 2026-11-20T00:00:00Z"),
     ("endpoint attempts", "hookfleet endpoint attempts ep_019aa0c4d5e07f3ab1c2d3e4f5a6b7c8 --limit 100 --output json"),
+    ("endpoint preview", "hookfleet endpoint preview --to https://your-service.example/hook   # before it is registered
+hookfleet endpoint preview ep_019aa0c4d5e07f3ab1c2d3e4f5a6b7c8 --event 019aa0c4-d5e0-7f3a-b1c2-d3e4f5a6b7c8"),
     ("event", "hookfleet event publish --type order.paid --data '{\"order\":1}'"),
     ("event publish", "hookfleet event publish --type order.paid --data '{\"order\":1}' --idempotency-key order-1
 hookfleet event publish --type order.paid --data @order.json --wait 30   # and what the endpoints said
 hookfleet event publish --ndjson events.ndjson"),
+    ("event list", "hookfleet event list --type 'order.*' --since 2026-11-20T00:00:00Z"),
+    ("event content", "hookfleet event content 019aa0c4-d5e0-7f3a-b1c2-d3e4f5a6b7c8"),
     ("event show", "hookfleet event show 019aa0c4-d5e0-7f3a-b1c2-d3e4f5a6b7c8"),
     ("event resend", "hookfleet event resend 019aa0c4-d5e0-7f3a-b1c2-d3e4f5a6b7c8"),
     ("dead", "hookfleet dead list --since 2026-11-20T00:00:00Z"),
@@ -37,6 +41,12 @@ hookfleet dead replay --event-type order.paid --rate 50/s"),
     ("token create", "hookfleet token create --tenant acme --name dashboard --read-only"),
     ("token list", "hookfleet token list --tenant acme"),
     ("token revoke", "hookfleet token revoke --tenant acme tok_019aa0c4d5e07f3ab1c2d3e4f5a6b7c8"),
+    ("stats", "hookfleet stats show --tenant acme --step hour"),
+    ("stats show", "hookfleet stats show --tenant acme --step hour"),
+    ("stats endpoints", "hookfleet stats endpoints --worst slowest"),
+    ("console", "hookfleet console link --tenant acme --ttl 1h"),
+    ("console link", "hookfleet console link --tenant acme --ttl 1h --read-only"),
+    ("system", "hookfleet system"),
     ("listen", "hookfleet listen --port 9000 --status 503   # as a receiver that is down
 hookfleet listen --port 9000 --forward http://localhost:3000   # to your own program"),
     ("export", "hookfleet export --data-dir ./hookfleet-data > export.ndjson"),

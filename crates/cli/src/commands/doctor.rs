@@ -9,7 +9,7 @@ use hookfleet_domain::{Clock, Secret};
 use hookfleet_store::{Sealer, Store};
 
 use crate::clock::SystemClock;
-use crate::config::{Backend, Config, Role, Settings};
+use crate::config::{Backend, Role, Settings};
 use crate::data_folder::DataFolder;
 use crate::failure::Failure;
 use crate::output::{self, Paint};
@@ -17,22 +17,32 @@ use crate::output::{self, Paint};
 /// Clocks further apart than this upset signatures, leases and schedules.
 const CLOCK_OFF_MAX_MS: u64 = 2_000;
 
-struct Check {
-    name: String,
-    problem: Option<(String, &'static str)>,
+/// Begin the names of checks that tell versions.
+pub const RABBITMQ: &str = "RabbitMQ ";
+/// See [`RABBITMQ`].
+pub const REDIS: &str = "Redis ";
+
+/// How closely it is looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// As long as it takes.
+    Thorough,
+    /// As somebody waits for it.
+    Quick,
+}
+
+/// One thing that was looked at.
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// What is wrong with it, and how to mend that.
+    pub problem: Option<(String, &'static str)>,
 }
 
 /// Runs it.
 pub async fn run(settings: Settings) -> Result<(), Failure> {
     let config = settings.complete(Role::Doctor)?;
-    let checks = match &config.backend {
-        Backend::Fleet { rabbit, redis_url } => {
-            let mut checks = broker(rabbit).await;
-            checks.extend(store(&config, redis_url).await);
-            checks
-        }
-        Backend::Embedded { folder, .. } => data_folder(folder).await,
-    };
+    let checks = examine((&config.backend, &config.master_key), Look::Thorough).await;
     let mut wrong = 0;
     for check in &checks {
         match &check.problem {
@@ -55,7 +65,19 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
     Err(Failure::failed(format!("{wrong} of {} checks found something wrong", checks.len())))
 }
 
-async fn data_folder(folder: &DataFolder) -> Vec<Check> {
+/// Looks at broker and store, or at the data folder.
+pub async fn examine((backend, master_key): (&Backend, &Secret), look: Look) -> Vec<Check> {
+    match backend {
+        Backend::Fleet { rabbit, redis_url } => {
+            let mut checks = broker(rabbit).await;
+            checks.extend(store(master_key, redis_url).await);
+            checks
+        }
+        Backend::Embedded { folder, .. } => data_folder(folder, look).await,
+    }
+}
+
+async fn data_folder(folder: &DataFolder, look: Look) -> Vec<Check> {
     let folder = folder.path();
     let others = std::fs::metadata(folder).map(|found| found.permissions().mode() & 0o077);
     let private = match others {
@@ -65,7 +87,11 @@ async fn data_folder(folder: &DataFolder) -> Vec<Check> {
     };
     let mut checks =
         vec![Check { name: format!("data folder {}", folder.display()), problem: private }];
-    match sqlite::inspect(folder).await {
+    let inspected = match look {
+        Look::Thorough => sqlite::inspect(folder).await,
+        Look::Quick => sqlite::inspect_quickly(folder).await,
+    };
+    match inspected {
         Ok(found) => {
             let damage = found.damage.map(|damage| (damage, "restore it from a backup"));
             let counts = found.counts.iter().map(|(name, count)| format!(", {count} {name}"));
@@ -100,10 +126,10 @@ fn topology(finding: Finding) -> Check {
     }
 }
 
-async fn store(config: &Config, redis_url: &Secret) -> Vec<Check> {
+async fn store(master_key: &Secret, redis_url: &Secret) -> Vec<Check> {
     let wrong =
         |problem: String, mend| Check { name: "store".to_owned(), problem: Some((problem, mend)) };
-    let sealer = match Sealer::new(&config.master_key) {
+    let sealer = match Sealer::new(master_key) {
         Ok(sealer) => sealer,
         Err(error) => return vec![wrong(error.to_string(), "make one: openssl rand -hex 32")],
     };
@@ -134,9 +160,17 @@ async fn store(config: &Config, redis_url: &Secret) -> Vec<Check> {
         }
         Err(error) => Some((error.to_string(), "allow CONFIG GET or INFO to this user")),
     };
+    let version = match store.version().await {
+        Ok(version) => Check { name: format!("{REDIS}{version}"), problem: None },
+        Err(error) => wrong(
+            error.to_string(),
+            "allow INFO to this user, by which the store tells its version",
+        ),
+    };
     vec![
         Check { name: "store answers".to_owned(), problem: answers },
         Check { name: "clock".to_owned(), problem: clock },
         Check { name: "store outlives a restart".to_owned(), problem: lasting },
+        version,
     ]
 }

@@ -21,6 +21,7 @@ pub async fn run(arguments: EndpointArgs) -> Result<(), Failure> {
             let created = client.send(Method::POST, &of(&tenant.tenant), &body(*fields)?).await?;
             output::answer(client.output, &created)
         }
+        EndpointCommand::Preview(preview) => super::preview::show(&client, *preview).await,
         EndpointCommand::List { tenant, project, active, event_type } => {
             let query = [
                 ("project", project),
@@ -66,9 +67,11 @@ pub async fn run(arguments: EndpointArgs) -> Result<(), Failure> {
             let body = json!({"since": since.to_string()});
             follow(&client, client.send(Method::POST, &path, &body).await?, no_wait).await
         }
-        EndpointCommand::Attempts { tenant, id, limit } => {
+        EndpointCommand::Attempts { tenant, id, event, limit } => {
             let path = format!("{}/{id}/attempts", of(&tenant.tenant));
-            let list = client.get(&path, &[("limit", limit.to_string())]).await?;
+            let list = client
+                .get(&path, &given([("event", event), ("limit", Some(limit.to_string()))]))
+                .await?;
             let columns =
                 ["at", "event_type", "attempt", "status", "http_status", "duration_ms", "error"];
             output::table(client.output, &list, &columns)
@@ -104,7 +107,8 @@ pub async fn all_pages(
     }
 }
 
-fn body(fields: EndpointFields) -> Result<Value, Failure> {
+/// The fields as the API takes them.
+pub fn body(fields: EndpointFields) -> Result<Value, Failure> {
     let mut body = match fields.json.as_deref().map(serde_json::from_str) {
         None => Map::new(),
         Some(Ok(Value::Object(body))) => body,

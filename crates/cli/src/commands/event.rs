@@ -4,10 +4,11 @@ mod many;
 
 use std::io::Read;
 
+use hookfleet_domain::limits;
 use reqwest::Method;
 use serde::Serialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::endpoint::given;
 use crate::args::{EventArgs, EventCommand};
@@ -59,6 +60,21 @@ pub async fn run(arguments: EventArgs) -> Result<(), Failure> {
             let published = client.publish(&path, body, &headers).await?;
             output::answer(client.output, &published)
         }
+        EventCommand::List { tenant, event_type, since, until, limit } => {
+            let path = format!("/v1/tenants/{}/events", tenant.tenant);
+            let query = given([
+                ("type", event_type),
+                ("since", since.map(|since| since.to_string())),
+                ("until", until.map(|until| until.to_string())),
+            ]);
+            let list = first_pages(&client, &path, query, limit).await?;
+            let columns = ["id", "type", "project", "accepted_at", "data_bytes"];
+            output::table(client.output, &list, &columns)
+        }
+        EventCommand::Content { tenant, id } => {
+            let path = format!("/v1/tenants/{}/events/{id}/content", tenant.tenant);
+            output::answer(client.output, &client.get(&path, &[]).await?)
+        }
         EventCommand::Show { tenant, id } => {
             let path = format!("/v1/tenants/{}/events/{id}", tenant.tenant);
             output::answer(client.output, &client.get(&path, &[]).await?)
@@ -72,8 +88,33 @@ pub async fn run(arguments: EventArgs) -> Result<(), Failure> {
     }
 }
 
+/// So many items of a list, however short its pages are.
+async fn first_pages(
+    client: &Client,
+    path: &str,
+    query: Vec<(&'static str, String)>,
+    limit: usize,
+) -> Result<Value, Failure> {
+    let (mut items, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let page = (limit - items.len()).clamp(1, limits::PAGE_ITEMS_MAX);
+        let mut query = query.clone();
+        query.push(("limit", page.to_string()));
+        query.extend(cursor.map(|cursor| ("cursor", cursor)));
+        let mut page = client.get(path, &query).await?;
+        if let Some(Value::Array(more)) = page.get_mut("items").map(Value::take) {
+            items.extend(more);
+        }
+        items.truncate(limit);
+        cursor = page.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
+        if cursor.is_none() || items.len() >= limit {
+            return Ok(json!({"items": items, "next_cursor": cursor}));
+        }
+    }
+}
+
 /// JSON, `@FILE`, or `-` for stdin.
-fn read_data(argument: &str) -> Result<Box<RawValue>, Failure> {
+pub fn read_data(argument: &str) -> Result<Box<RawValue>, Failure> {
     let unreadable = |error| Failure::usage(format!("--data {argument}: {error}"));
     let text = match argument.strip_prefix('@') {
         Some(file) => std::fs::read_to_string(file).map_err(unreadable)?,

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hookfleet_api::{
-    Api, ApiMetrics, FleetMetrics, FleetWatch, Guesses, Prober, QueueAndStore, TokenCache,
+    Api, ApiMetrics, ConsoleLinks, FleetMetrics, FleetWatch, Guesses, Inspections, Preview, Prober,
+    QueueAndStore, TokenCache, VisitorUsage, Visits,
 };
 use hookfleet_domain::{AttemptRecord, Clock, Endpoint, Event, Secret, limits};
-use hookfleet_worker::Sender;
+use hookfleet_store::Sealer;
+use hookfleet_worker::{PreviewedRequest, Sender};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -16,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Role, Settings};
 use crate::failure::Failure;
+use crate::inspector::Doctor;
 use crate::otlp::Tracing;
 use crate::parts::Parts;
+use crate::presence::Presence;
 use crate::starting::Starting;
 use crate::wire::Ports;
 use crate::{block_on, lifecycle, metrics, telemetry, welcome};
@@ -75,10 +79,15 @@ async fn serve(config: Config, role: Role) -> Result<(), Failure> {
     }
     tracing::info!("ready");
     welcome::print(&config, &listens);
-    if role != Role::Api {
+    let works = role != Role::Api;
+    let worker = works.then(|| parts.worker(&config, &registry)).transpose()?;
+    let told = (Arc::clone(&parts.store), Arc::clone(&parts.clock));
+    let mut present = JoinSet::new();
+    present.spawn(Presence::new(told, role, worker.clone()).run(ended.clone()));
+    if let Some(worker) = worker {
         // On a thread of the runtime: what it takes in is then handed on without waking another.
         let mut working = JoinSet::new();
-        working.spawn(parts.worker(&config, &registry)?.run(stop.clone()));
+        working.spawn(worker.run(stop.clone()));
         if let Some(Err(panicked)) = working.join_next().await {
             return Err(Failure::failed(panicked));
         }
@@ -86,6 +95,7 @@ async fn serve(config: Config, role: Role) -> Result<(), Failure> {
     stop.cancelled().await;
     ended.cancel();
     end(servers).await;
+    present.join_all().await;
     tracing.end().await;
     backend.close().await;
     Ok(())
@@ -135,15 +145,23 @@ fn api_of(
     registry: &Registry,
 ) -> Result<Api, Failure> {
     let clock = Arc::clone(&parts.clock);
+    let sealer = Sealer::new(&config.master_key).map_err(Failure::usage)?;
     Ok(Api {
         queue: Arc::clone(&parts.queue),
         store: Arc::clone(&parts.store),
         producer: parts.producer.clone(),
         prober: Arc::new(SendingProber { sender: Arc::clone(&parts.sender), clock }),
+        inspector: Arc::new(Doctor {
+            backend: config.backend.clone(),
+            master_key: config.master_key.clone(),
+        }),
+        inspections: Inspections::default(),
         clock: Arc::clone(&parts.clock),
         admin_token,
         tokens: TokenCache::default(),
         guesses: Guesses::default(),
+        visitors: VisitorUsage::default(),
+        links: ConsoleLinks { visits: Visits::new(sealer), public_url: config.public_url.clone() },
         token_limits: config.token_limits,
         policy: config.endpoints.clone(),
         metrics: ApiMetrics::register(registry).map_err(Failure::failed)?,
@@ -168,5 +186,11 @@ impl Prober for SendingProber {
 
     async fn test(&self, endpoint: &Endpoint, event: &Event) -> AttemptRecord {
         self.sender.test(endpoint, event, self.clock.as_ref()).await
+    }
+
+    fn preview(&self, endpoint: &Endpoint, event: &Event) -> Result<Preview, String> {
+        let request = self.sender.preview(endpoint, event, self.clock.as_ref())?;
+        let PreviewedRequest { method, url, headers, body } = request;
+        Ok(Preview { method, url, headers, body })
     }
 }
