@@ -37,8 +37,11 @@ impl Worker {
         begun: Vec<EndpointId>,
         slot: OwnedSemaphorePermit,
     ) -> Result<(), GiveBack> {
-        let load = || self.endpoints.of(&event.tenant);
-        let targets = self.remembered("looking up endpoints", load).await?;
+        let Ok(targets) = self.targets(&event.tenant).await? else {
+            // Put off, the event would forget for whom it had begun.
+            self.split(&event, begun).await?;
+            return self.leave_event(&event).await;
+        };
         let wanting = targets.wanting(&event).map(|target| target.endpoint.id.clone());
         let mut ids: Vec<EndpointId> = wanting.chain(begun).collect();
         ids.sort_unstable();
