@@ -1,12 +1,11 @@
 # What there is to do here. `make help` lists it.
 
 SERVICES := deploy/services.sh
-NEXTEST := $(shell cargo nextest --version 2>/dev/null)
 
-.PHONY: help run run-fleet test chaos bench fuzz fuzz-parsers lint generated fmt services
+.PHONY: help run run-fleet test test-rabbitmq-4 chaos bench fuzz fuzz-parsers lint generated fmt services
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
 
 run: ## the server alone, on ./hookfleet-data; to be tried out, it may deliver to this machine
 	HOOKFLEET_ALLOW_HTTP=$${HOOKFLEET_ALLOW_HTTP-true} \
@@ -17,18 +16,21 @@ run-fleet: ## an API, two workers and a receiver over private RabbitMQ and Redis
 	cargo build --release
 	$(SERVICES) run -- deploy/run-fleet.sh
 
-test: ## every test, over private RabbitMQ and Redis
+# Somebody else's is used when it is named on the command line, never by the environment alone.
+# (Expanded by the shell, so that no password is printed.)
+lent = $(if $(filter command,$(firstword $(origin $(1)))),"$$$(1)")
+test: ## every test, over private RabbitMQ and Redis; AMQP_URL=… REDIS_URL=… for others (docs/TESTING.md)
 	cargo build --locked --workspace --all-targets
 	tests/receivers/install.sh
 	deploy/prometheus/install.sh
 	deploy/as-in-image.sh target/debug/hookfleet-under-test
-ifdef NEXTEST
-	$(SERVICES) run -- cargo nextest run --workspace
-else
-# Those that end and start what all tests share come after the others, one by one.
-	$(SERVICES) run -- sh -ec 'cargo test --workspace -- --skip outage; \
-	  cargo test --workspace -- --test-threads=1 outage'
-endif
+	HOOKFLEET_TEST_AMQP_URL=$(call lent,AMQP_URL) \
+	HOOKFLEET_TEST_REDIS_URL=$(call lent,REDIS_URL) \
+	$(SERVICES) run -- tests/run.sh
+
+test-rabbitmq-4: ## every test, over a private RabbitMQ 4 from Debian 13; needs root and debootstrap
+	deploy/rabbitmq-4.sh target/rabbitmq-4
+	HOOKFLEET_TEST_RABBITMQ_ROOT=$(CURDIR)/target/rabbitmq-4 $(MAKE) test
 
 CHAOS := --seed 1 --runs 10 --seconds 180 --report docs/chaos
 chaos: ## half an hour of faults over a cluster of three nodes, and its report in docs/; CHAOS=… for less

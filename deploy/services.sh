@@ -12,11 +12,18 @@
 # nodes are rabbitmq2 and rabbitmq3: NODE-start, NODE-kill, NODE.pid, NODE/port.
 # Instances that run already are never touched: ports, names, folders, settings and epmd are our
 # own, and processes are ended by the ids that we started.
+#
+# HOOKFLEET_TEST_AMQP_URL, HOOKFLEET_TEST_REDIS_URL: COMMAND gets that one, none is started, and the
+# scripts that would stop or change it are missing.
+# HOOKFLEET_TEST_RABBITMQ_ROOT: the RabbitMQ of the Debian in this folder (see rabbitmq-4.sh).
 set -euo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh"
 RABBIT_BIN=/usr/lib/rabbitmq/bin
+RABBIT_ROOT=${HOOKFLEET_TEST_RABBITMQ_ROOT:-}
+OTHER_BROKER=${HOOKFLEET_TEST_AMQP_URL:-}
+OTHER_STORE=${HOOKFLEET_TEST_REDIS_URL:-}
 
 say() { echo "services: $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -55,8 +62,8 @@ end() {
   rm -f "$1"
 }
 
-has_rabbitmq() { [ -x "$RABBIT_BIN/rabbitmq-server" ]; }
-has_redis() { command -v redis-server && command -v redis-cli; } >/dev/null
+has_rabbitmq() { [ -n "$OTHER_BROKER" ] || [ -x "$RABBIT_ROOT$RABBIT_BIN/rabbitmq-server" ]; }
+has_redis() { [ -n "$OTHER_STORE" ] || { command -v redis-server && command -v redis-cli; } >/dev/null; }
 has_both() { has_rabbitmq && has_redis; }
 
 # Only what is missing: an upgrade would stop an instance that runs already.
@@ -85,6 +92,25 @@ provide() {
 script() {
   { printf '#!/usr/bin/env bash\nset -euo pipefail\n. %q\n' "$DIR/functions"; cat; } > "$DIR/$1"
   chmod 755 "$DIR/$1"
+}
+
+# In another Debian, if there is one: /proc, /dev and our folders are put there in a mount namespace
+# that ends with the command, whose process id is that of whoever calls this.
+write_inside() {
+  if [ -z "$RABBIT_ROOT" ]; then
+    script inside <<< 'exec "$@"'
+    return
+  fi
+  script inside <<END
+exec unshare --mount sh -ec '
+  for folder in /proc /dev "\$2"; do
+    mkdir -p "\$1\$folder"
+    mount --rbind "\$folder" "\$1\$folder"
+  done
+  root=\$1
+  shift 2
+  exec chroot "\$root" "\$@"' inside '$RABBIT_ROOT' '$(dirname "$DIR")' "\$@"
+END
 }
 
 # Writes the scripts of one node: write_node NAME EPMD_PORT. Nodes share a home, where the cookie is.
@@ -130,10 +156,10 @@ END
   # epmd first, in the foreground: otherwise the node would start one whose id we do not learn.
   script "$name-start" <<END
 . '$home/env'
-launch '$DIR/epmd.pid' '$home/console.log' epmd
+launch '$DIR/epmd.pid' '$home/console.log' '$DIR/inside' epmd
 wait_for 10 listens $epmd
-launch '$DIR/$name.pid' '$home/console.log' '$RABBIT_BIN/rabbitmq-server'
-exec '$RABBIT_BIN/rabbitmqctl' -q wait --pid "\$(cat '$DIR/$name.pid')" --timeout 90 >/dev/null
+launch '$DIR/$name.pid' '$home/console.log' '$DIR/inside' '$RABBIT_BIN/rabbitmq-server'
+exec '$DIR/inside' '$RABBIT_BIN/rabbitmqctl' -q wait --pid "\$(cat '$DIR/$name.pid')" --timeout 90 >/dev/null
 END
   script "$name-kill" <<< "end '$DIR/$name.pid' KILL"
 }
@@ -143,10 +169,11 @@ write_rabbitmq() {
   epmd=$(free_port)
   CLUSTER=hookfleet-$$-$RANDOM
   mkdir -p "$DIR/erlang"
+  write_inside
   for name in "${NODES[@]}"; do write_node "$name" "$epmd"; done
   script rabbitmqctl <<END
 . '$DIR/rabbitmq/env'
-exec '$RABBIT_BIN/rabbitmqctl' -q "\$@"
+exec '$DIR/inside' '$RABBIT_BIN/rabbitmqctl' -q "\$@"
 END
   export HOOKFLEET_AMQP_URL="amqp://guest:guest@127.0.0.1:$(cat "$DIR/rabbitmq/port")/%2f"
   HOOKFLEET_TEST_BROKER_METRICS="127.0.0.1:$(cat "$DIR/rabbitmq/metrics")"
@@ -185,6 +212,20 @@ END
   export HOOKFLEET_AMQP_URL="amqp://guest:guest@127.0.0.1:$rabbitmq/%2f"
   export HOOKFLEET_REDIS_URL="redis://127.0.0.1:$redis/0"
   export HOOKFLEET_TEST_BROKER_METRICS="127.0.0.1:$metrics"
+}
+
+# Gives COMMAND what is somebody else's, and nothing to do harm to it with.
+use_others() {
+  if [ -n "$OTHER_BROKER" ]; then
+    rm -f "$DIR"/rabbitmq*-start "$DIR"/rabbitmq*-kill "$DIR/rabbitmqctl"
+    export HOOKFLEET_AMQP_URL=$OTHER_BROKER
+    unset HOOKFLEET_TEST_BROKER_METRICS
+    NODES=()
+  fi
+  if [ -n "$OTHER_STORE" ]; then
+    rm -f "$DIR/redis-start" "$DIR/redis-stop"
+    export HOOKFLEET_REDIS_URL=$OTHER_STORE
+  fi
 }
 
 stop() {
@@ -228,8 +269,9 @@ run() {
   declare -f wait_for gone launch end listens > "$DIR/functions"
   [ "$WAY" = packages ] || [ ${#NODES[@]} = 1 ] || fail "a cluster needs the packages, not Docker"
   if [ "$WAY" = docker ]; then write_containers; else write_rabbitmq; write_redis; fi
-  say "starting Redis and RabbitMQ in $DIR ($WAY)"
-  start redis
+  use_others
+  say "starting Redis and RabbitMQ in $DIR ($WAY)${OTHER_BROKER:+, but for RabbitMQ}${OTHER_STORE:+, but for Redis}"
+  [ -n "$OTHER_STORE" ] || start redis
   # One after the other: each finds those before it, and joins them.
   local name
   for name in "${NODES[@]}"; do start "$name"; done

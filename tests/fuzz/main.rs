@@ -7,10 +7,10 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use hookfleet_domain::{
-    ApiToken, Auth, DeadLetterFilter, DeadLetterId, EndpointId, EndpointPatch, EndpointPolicy,
-    EndpointUrl, EventId, EventType, HeaderName, IdempotencyKey, JobId, ProjectId, Rate, Rotation,
-    Secret, Subscription, TenantId, Timestamp, TokenId, TraceParent, Wish, duration_text, limits,
-    parse_duration, retry_after,
+    ApiToken, AttemptRecord, Auth, DeadLetterFilter, DeadLetterId, EndpointId, EndpointPatch,
+    EndpointPolicy, EndpointUrl, EventId, EventType, HeaderName, IdempotencyKey, JobId, ProjectId,
+    Rate, Rotation, Secret, Subscription, TenantId, Timestamp, TokenId, TraceParent, Wish,
+    duration_text, limits, parse_duration, retry_after,
 };
 use hookfleet_queue::{Message, Position, wire as messages};
 use hookfleet_store::{DeadLetterCursor, Job, Sealer, wire as records};
@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use mutated::{json, text};
+use mutated::{json, near, text};
 
 fn at(unix_ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(unix_ms)
@@ -74,12 +74,37 @@ const FILTER: &str = r#"{"tenant":"acme","endpoint":"ep_1","event_type":"a.b","r
 const JOB: &str = r#"{"id":"job_1","kind":"replay","filter":{"tenant":"acme"},"rate":"50/s",
     "state":"queued","created_by":"admin","created_at":"2023-11-14T22:13:22.000Z","dry_run":false,
     "matched":3,"seen":1,"done":1,"error":"x"}"#;
+const ATTEMPT: &str = r#"{"event_id":"ev_1","event_type":"a.b","attempt":2,"success":false,
+    "http_status":503,"duration_ms":12,"at":"2023-11-14T22:13:22.000Z","error":"x","response_body":"y"}"#;
 const TOKEN: &str = r#"{"id":"tok_1","tenant":"acme","name":"n","access":"read",
     "created_at":"2023-11-14T22:13:22.000Z","digest":"00"}"#;
 
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const TIMES: &[&str] =
+    &["2026-02-19T15:32:00+01:00", "2023-11-14T22:13:22.123456Z", "1969-12-31t23:59:59-23:59"];
+const DURATIONS: &[&str] = &["5s", "250ms", "10m", "2h", "7d", "50/s", "100/m"];
+const URLS: &[&str] = &[
+    "https://user:pw@example.com:8443/a%20b?c=d#e",
+    "http://[::ffff:10.0.0.1]/",
+    "https://0x7f.1/",
+    "https://b\u{fc}cher.example./",
+];
+
+/// What version 1 wrote, recorded: what a store or a queue may still hold.
+const RECORDED: [&str; 8] = [
+    include_str!("../samples/v1/endpoint.json"),
+    include_str!("../samples/v1/token.json"),
+    include_str!("../samples/v1/job.json"),
+    include_str!("../samples/v1/event.json"),
+    include_str!("../samples/v1/delivery.json"),
+    include_str!("../samples/v1/dead_delivery.json"),
+    include_str!("../samples/v1/dead_event.json"),
+    include_str!("../samples/v1/dead_message.json"),
+];
+
 proptest! {
     #[test]
-    fn outside_texts(text in text()) {
+    fn outside_names(text in text()) {
         check_text::<TenantId>(&text);
         check_text::<ProjectId>(&text);
         check_text::<EventType>(&text);
@@ -89,20 +114,89 @@ proptest! {
         check_text::<JobId>(&text);
         check_text::<TokenId>(&text);
         check_text::<IdempotencyKey>(&text);
-        drop(text.parse::<HeaderName>());
         check_text::<Subscription>(&text);
-        check_text::<TraceParent>(&text);
-        check_text::<Timestamp>(&text);
-        check_text::<Rate>(&text);
+        drop(text.parse::<HeaderName>());
+    }
+
+    #[test]
+    fn outside_urls(text in prop_oneof![text(), near(URLS)]) {
         check_text::<EndpointUrl>(&text);
+    }
+
+    #[test]
+    fn outside_positions(text in text()) {
         check_text::<Position>(&text);
+    }
+
+    #[test]
+    fn outside_times(text in prop_oneof![text(), near(TIMES)]) {
+        check_text::<Timestamp>(&text);
+    }
+
+    #[test]
+    fn outside_durations(text in prop_oneof![text(), near(DURATIONS)]) {
+        check_text::<Rate>(&text);
         if let Ok(duration) = parse_duration(&text) {
             prop_assert_eq!(parse_duration(&duration_text(duration)), Ok(duration));
         }
-        if let Some(cursor) = DeadLetterCursor::read(&text) {
-            let again = DeadLetterCursor::read(&format!("{}_{}", cursor.died_at.unix_ms(), cursor.id));
-            prop_assert_eq!(again, Some(cursor));
+    }
+
+    /// What is taken is handed on as it came, to receivers that trust its form.
+    #[test]
+    fn outside_traceparents(text in prop_oneof![text(), near(&[TRACE])]) {
+        let Ok(read) = text.parse::<TraceParent>() else { return Ok(()) };
+        prop_assert_eq!(read.as_str(), &text);
+        prop_assert_eq!(text.len(), TRACE.len());
+        for (byte, like) in text.bytes().zip(TRACE.bytes()) {
+            prop_assert!((byte == b'-') == (like == b'-') && !byte.is_ascii_uppercase(), "{}", text);
         }
+    }
+
+    /// A page's cursor is the caller's to write: any that is read names one place in the list.
+    #[test]
+    fn outside_cursors(
+        text in prop_oneof![text(), near(&["1700000000000_dl_1", "-1_dl_018bcfe56fd0"])],
+        letter in Just(RAW_LETTER),
+    ) {
+        let Some(cursor) = DeadLetterCursor::read(&text) else { return Ok(()) };
+        let again = DeadLetterCursor::read(&format!("{}_{}", cursor.died_at.unix_ms(), cursor.id));
+        prop_assert_eq!(again.as_ref(), Some(&cursor));
+        let mut letter = messages::decode_dead_letter(letter.as_bytes()).unwrap();
+        (letter.died_at, letter.id) = (cursor.died_at, cursor.id.clone());
+        let written = DeadLetterCursor::read(&DeadLetterCursor::of(&letter));
+        prop_assert_eq!(written.as_ref(), Some(&cursor));
+        prop_assert!(!cursor.is_before(&letter), "a page does not begin with the last of the one before");
+    }
+
+    /// Of an older version, damaged, or of a later one: read, refused, or left alone.
+    #[test]
+    fn outside_old_records(bytes in json(&RECORDED), v in prop::option::of(0..4_u32)) {
+        let bytes = match (v, bytes.strip_prefix(b"{")) {
+            (Some(v), Some(rest)) => [format!("{{\"v\":{v},").as_bytes(), rest].concat(),
+            (None, _) | (_, None) => bytes,
+        };
+        let later = serde_json::from_slice::<serde_json::Value>(&bytes).ok()
+            .and_then(|record| record.get("v")?.as_u64()).is_some_and(|v| v > 1);
+        if let Ok(token) = records::decode_token("k", &bytes) {
+            let written = records::encode_token(&token).unwrap();
+            prop_assert_eq!(records::decode_token("k", written.as_bytes()).unwrap(), token);
+            prop_assert!(!later);
+        }
+        if let Ok(job) = records::decode_job("k", &bytes) {
+            let written = records::encode_job(&job).unwrap();
+            prop_assert_eq!(records::decode_job("k", written.as_bytes()).unwrap(), job);
+            prop_assert!(!later);
+        }
+        prop_assert!(!later || records::decode_endpoint(&sealer(), "k", &bytes).is_err());
+        prop_assert!(!later || messages::decode_dead_letter(&bytes).is_err());
+        let read = messages::decode_delivery(bytes.clone());
+        prop_assert!(!later || !matches!(read, Message::Delivery(_)), "{:?}", read);
+        check_json::<AttemptRecord>(&bytes);
+    }
+
+    #[test]
+    fn outside_attempts(line in json(&[ATTEMPT])) {
+        check_json::<AttemptRecord>(&line);
     }
 
     #[test]
@@ -186,6 +280,7 @@ proptest! {
         }
         check_json::<Job>(&record);
         check_json::<ApiToken>(&record);
+        drop((records::decode_job("k", &record), records::decode_token("k", &record)));
     }
 }
 
@@ -204,7 +299,8 @@ fn outside_samples_are_read() {
     assert!(matches!(messages::decode_delivery(DELIVERY.into()), Message::Delivery(_)));
     messages::decode_dead_letter(RAW_LETTER.as_bytes()).unwrap();
     serde_json::from_str::<DeadLetterFilter>(FILTER).unwrap();
-    serde_json::from_str::<Job>(JOB).unwrap();
-    serde_json::from_str::<ApiToken>(TOKEN).unwrap();
+    serde_json::from_str::<AttemptRecord>(ATTEMPT).unwrap();
+    records::decode_job("k", JOB.as_bytes()).unwrap();
+    records::decode_token("k", TOKEN.as_bytes()).unwrap();
     records::decode_endpoint(&sealer(), "k", endpoint_record().as_bytes()).unwrap();
 }

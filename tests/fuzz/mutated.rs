@@ -100,3 +100,8 @@ pub fn json(samples: &[&str]) -> impl Strategy<Value = Vec<u8>> + use<> {
     });
     prop_oneof![9 => mutated, 1 => any::<Vec<u8>>()]
 }
+
+/// One of these texts with some edits.
+pub fn near(samples: &[&str]) -> impl Strategy<Value = String> + use<> {
+    json(samples).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -33,8 +33,10 @@ async fn waits_for_a_broker_that_is_out_of_reach() {
 #[tokio::test]
 async fn a_wrong_password_fails_at_once() {
     let mut fleet = Fleet::new(BINARY).await;
-    fleet.services_mut().unwrap().amqp_url =
-        fleet.services().unwrap().amqp_url.replace("guest:guest", "guest:wrong-password");
+    let url = &mut fleet.services_mut().unwrap().amqp_url;
+    let (login, rest) = url.rsplit_once('@').unwrap();
+    let (scheme_and_user, _) = login.rsplit_once(':').unwrap();
+    *url = format!("{scheme_and_user}:wrong-password@{rest}");
     let (code, _, errors) = fleet.run(&["worker", "--metrics-listen", "127.0.0.1:0"]).await;
     assert_eq!(code, 4, "{errors}");
     assert!(errors.contains("the broker") && errors.contains("ACCESS"), "{errors}");

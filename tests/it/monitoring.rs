@@ -171,7 +171,7 @@ async fn prometheus_sees_all_that_dashboards_rules_and_docs_speak_of() {
     let _receivers = load(&fleet).await;
     let pages = [fleet.process(0).ops_url.clone(), fleet.process(worker).ops_url.clone()];
     let targets = pages.clone().map(|url| url.trim_start_matches("http://").to_owned());
-    let broker = fleet.services().unwrap().broker_metrics.clone();
+    let broker = fleet.services().unwrap().broker_metrics();
     let prometheus = Prometheus::start(&targets, &broker);
     eventually("the fleet is seen", SOON, || async {
         prometheus.has_data("count(hookfleet_build_info) == 2").await.then_some(())

@@ -1,4 +1,4 @@
-//! Messages of other versions: what the first version wrote is read for good, and what a later one
+//! Messages and records of other versions: what the first version wrote is read for good, and what a later one
 //! writes is left to it.
 //!
 //! `tests/samples/v1` is what version 1 wrote, recorded. A file there is never changed.
@@ -10,8 +10,9 @@ use e2e::receiver::Receiver;
 use e2e::{SOON, eventually};
 use hookfleet_domain::{Secret, Timestamp};
 use hookfleet_queue::{Message, wire};
-use hookfleet_store::{Sealer, wire as records};
-use serde_json::json;
+use hookfleet_store::{Sealer, StoreError, wire as records};
+use redis::AsyncCommands;
+use serde_json::{Value, json};
 
 use crate::BINARY;
 
@@ -23,6 +24,8 @@ const DEAD_LETTERS: [&[u8]; 3] = [
     include_bytes!("../samples/v1/dead_message.json"),
 ];
 const ENDPOINT: &[u8] = include_bytes!("../samples/v1/endpoint.json");
+const TOKEN: &[u8] = include_bytes!("../samples/v1/token.json");
+const JOB: &[u8] = include_bytes!("../samples/v1/job.json");
 
 #[test]
 fn what_version_1_wrote_is_read() {
@@ -47,6 +50,38 @@ fn what_version_1_wrote_is_read() {
     let later = String::from_utf8(ENDPOINT.to_vec()).unwrap();
     let later = later.replacen('{', r#"{"colour":"blue","#, 1);
     records::decode_endpoint(&sealer, "a record", later.as_bytes()).unwrap();
+    // At first, records did not say their version; it is all that has been added.
+    let same = |written: &str, recorded: &[u8]| {
+        let mut written: Value = serde_json::from_str(written).unwrap();
+        assert_eq!(written.as_object_mut().unwrap().remove("v"), Some(json!(1)));
+        assert_eq!(written, serde_json::from_slice::<Value>(recorded).unwrap());
+    };
+    let token = records::decode_token("a record", TOKEN).unwrap();
+    same(&records::encode_token(&token).unwrap(), TOKEN);
+    let job = records::decode_job("a record", JOB).unwrap();
+    same(&records::encode_job(&job).unwrap(), JOB);
+}
+
+#[test]
+fn a_record_of_a_later_version_is_named_as_such() {
+    let sealer = Sealer::new(&Secret::new(MASTER_KEY)).unwrap();
+    // Whether or not it could be read by halves.
+    for (v, record) in [(2, ENDPOINT), (3, TOKEN), (4, JOB), (5, b"{}")] {
+        let later = String::from_utf8(record.to_vec()).unwrap();
+        let separator = if later == "{}" { "" } else { "," };
+        let later = later.replacen('{', &format!("{{\"v\":{v}{separator}"), 1).into_bytes();
+        for error in [
+            records::decode_endpoint(&sealer, "key", &later).unwrap_err(),
+            records::decode_token("key", &later).unwrap_err(),
+            records::decode_job("key", &later).unwrap_err(),
+        ] {
+            assert!(
+                matches!(&error, StoreError::Newer { version, .. } if *version == v),
+                "{error}"
+            );
+            assert!(error.to_string().contains("run the newer release"), "{error}");
+        }
+    }
 }
 
 async fn put(amqp: &Amqp, exchange: &str, key: &str, body: &[u8]) {
@@ -103,4 +138,74 @@ async fn what_version_1_left_is_delivered() {
     let mut arrived: Vec<String> = receiver.succeeded().into_keys().collect();
     arrived.sort();
     assert_eq!(arrived, ["ev_1", "ev_2"]);
+}
+
+/// An endpoint that a later release wrote: what its tenant's events need waits for a worker of that
+/// release, and nobody changes it meanwhile.
+#[tokio::test]
+async fn what_needs_a_record_of_a_later_version_is_left_to_it() {
+    let mut fleet = Fleet::started(BINARY, 0).await;
+    let worker = fleet.start_worker(&[]).await;
+    let receiver = Receiver::answering(200).await;
+    let id = text(&fleet.client.endpoint(&json!({"url": receiver.url})).await, "id");
+    let mut redis = fleet.services().unwrap().redis().await;
+    let key = "hf:{t:acme}:endpoints";
+    let known: String = redis.hget(key, &id).await.unwrap();
+    let newer = known.replacen("\"v\":1", "\"v\":2", 1);
+    assert_ne!(newer, known, "it says its version");
+    let mut write = async |record: &str| {
+        redis.hset::<_, _, _, ()>(key, &id, record).await.unwrap();
+        redis.publish::<_, _, ()>("hf:changes", "acme").await.unwrap();
+    };
+    write(&newer).await;
+
+    let amqp = Amqp::connect(&fleet.services().unwrap().amqp_url).await;
+    let delivery = String::from_utf8(DELIVERY.to_vec()).unwrap().replace("ep_1", &id);
+    put(&amqp, "hookfleet.deliveries", "0", delivery.as_bytes()).await;
+    put(&amqp, "hookfleet.intake", "0", EVENT).await;
+    let process = &*fleet.process(worker);
+    eventually("both are put off", SOON, || async {
+        let newer = process.metric("hookfleet_newer_messages_total").await;
+        (newer >= 2.0).then_some(())
+    })
+    .await;
+    let path = format!("/v1/tenants/acme/endpoints/{id}");
+    let (status, problem) = fleet.client.patch(&path, &json!({"name": "changed"})).await;
+    assert_eq!(status, 503, "{problem}");
+    assert!(problem.to_string().contains("run the newer release"), "{problem}");
+    assert!(receiver.requests().is_empty());
+
+    // Whoever knows it delivers: this worker, once the record is one that it knows.
+    write(&known).await;
+    let put_off = eventually("both wait", SOON, || async {
+        let waiting = amqp.drain("hookfleet.delay.5").await;
+        (waiting.len() == 2).then_some(waiting)
+    })
+    .await;
+    for message in put_off {
+        let options = lapin::options::BasicPublishOptions::default();
+        let (exchange, key) = ("hookfleet.deliveries".into(), "0".into());
+        let sent =
+            amqp.channel.basic_publish(exchange, key, options, &message.data, message.properties);
+        sent.await.unwrap().await.unwrap();
+    }
+    receiver.wait_for(2, SOON).await;
+    let mut arrived: Vec<String> = receiver.succeeded().into_keys().collect();
+    arrived.sort();
+    assert_eq!(arrived, ["ev_1", "ev_2"]);
+}
+
+#[tokio::test]
+async fn a_job_of_a_later_version_is_left_to_it_and_hinders_no_other() {
+    let fleet = Fleet::started(BINARY, 1).await;
+    let mut redis = fleet.services().unwrap().redis().await;
+    let later = r#"{"v":2,"id":"job_1","what":"a job"}"#;
+    redis.hset::<_, _, _, ()>("{hf:jobs}:all", "job_1", later).await.unwrap();
+    redis.zadd::<_, _, _, ()>("{hf:jobs}:open", "job_1", 1).await.unwrap();
+    fleet.client.pass("discard", &json!({"filter": {}})).await;
+    let (status, problem) = fleet.client.get("/v1/jobs/job_1").await;
+    assert_eq!(status, 503, "{problem}");
+    assert!(problem.to_string().contains("run the newer release"), "{problem}");
+    let kept: String = redis.hget("{hf:jobs}:all", "job_1").await.unwrap();
+    assert_eq!(kept, later);
 }

@@ -1,8 +1,10 @@
 //! Harness of the end-to-end tests: real broker, real store, real processes, raw receivers.
 //!
-//! Every test has a virtual host and a Redis database of its own, so that tests run side by side.
+//! Every test has a virtual host and a Redis database of its own, so that tests run side by side; or,
+//! one after the other, those that somebody lends.
 
 pub mod amqp;
+pub mod borrowed;
 pub mod client;
 pub mod collector;
 pub mod fleet;

@@ -151,7 +151,7 @@ impl Passing for StoreError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
-            Self::Refused(_) | Self::Corrupt { .. } => false,
+            Self::Refused(_) | Self::Corrupt { .. } | Self::Newer { .. } => false,
         }
     }
 }

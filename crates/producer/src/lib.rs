@@ -79,7 +79,9 @@ impl From<StoreError> for PublishError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::Unavailable(error.to_string()),
-            StoreError::Refused(_) | StoreError::Corrupt { .. } => Self::Refused(error.to_string()),
+            StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Newer { .. } => {
+                Self::Refused(error.to_string())
+            }
         }
     }
 }

@@ -20,7 +20,8 @@ use serde_json::value::RawValue;
 
 use crate::{Message, NewerMessage, RawMessage};
 
-const VERSION: u32 = 1;
+/// Of the messages that this release writes.
+pub const VERSION: u32 = 1;
 
 /// What travels beside an event's body.
 #[derive(Debug, Clone, PartialEq, Eq)]

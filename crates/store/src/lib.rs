@@ -55,6 +55,17 @@ pub enum StoreError {
         /// What is wrong with it; never its content.
         why: String,
     },
+    /// It holds something of a later release: leave it alone, a process of that release reads it.
+    #[error(
+        "store holds record {key} of version {version}, expected {}: run the newer release",
+        wire::VERSION
+    )]
+    Newer {
+        /// The record's name.
+        key: String,
+        /// Its version.
+        version: u32,
+    },
 }
 
 /// What a publisher's idempotency key stands for.

@@ -1,17 +1,27 @@
-//! Stored records, in one place: an endpoint with its secrets sealed.
+//! Stored records, in one place: endpoints with their secrets sealed, tokens, jobs.
 //!
-//! Records carry no version: a field that is added later has a default, and a field that is no
-//! longer known is ignored, so that workers of two releases can share a store during an update.
+//! Each carries a version `v` (one without it has the first). A field that is added has a default, and
+//! one that is not known is ignored, so that two releases can share a store during an update; only
+//! what an older release would get wrong takes a new version. A record of a later version is left
+//! alone ([`StoreError::Newer`]).
+//!
+//! What is counted and looked up for each delivery (Redis hashes, rows of SQLite) carries none: it is
+//! short-lived and read field by field, each with a default. What changes its meaning there takes
+//! another key or column. Letters in the view of the dead ones carry that of the queue's messages.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use hookfleet_domain::{
-    Auth, DisabledReason, Endpoint, EndpointId, HeaderName, Profile, ProjectId, RetiredSecret,
-    Secret, Settings, Subscription, TenantId, Timestamp,
+    ApiToken, Auth, DisabledReason, Endpoint, EndpointId, HeaderName, Profile, ProjectId,
+    RetiredSecret, Secret, Settings, Subscription, TenantId, Timestamp,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Sealer, StoreError};
+use crate::{Job, Sealer, StoreError};
+
+/// Of the records that this release writes.
+pub const VERSION: u32 = 1;
 
 const CERTIFICATE: &str = "client_certificate";
 
@@ -99,14 +109,13 @@ pub fn encode_endpoint(sealer: &Sealer, endpoint: &Endpoint) -> Result<Vec<u8>, 
         updated_at: endpoint.updated_at,
         revision: endpoint.revision,
     };
-    serde_json::to_vec(&stored).map_err(|error| unwritable(error.to_string()))
+    encode(endpoint.id.as_str(), &stored).map(String::into_bytes)
 }
 
 /// Reads an endpoint and opens its secrets. `key` names the record in errors.
 pub fn decode_endpoint(sealer: &Sealer, key: &str, bytes: &[u8]) -> Result<Endpoint, StoreError> {
     let corrupt = |why: String| StoreError::Corrupt { key: key.to_owned(), why };
-    let stored: StoredEndpoint =
-        serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+    let stored: StoredEndpoint = decode(key, bytes)?;
     let open = |field: &str, sealed: &str| {
         let bytes = BASE64.decode(sealed).map_err(|error| corrupt(error.to_string()))?;
         let opened = sealer.open(&record_name(&stored.id, field), &bytes);
@@ -147,6 +156,57 @@ pub fn decode_endpoint(sealer: &Sealer, key: &str, bytes: &[u8]) -> Result<Endpo
         updated_at: stored.updated_at,
         revision: stored.revision,
     })
+}
+
+/// Writes a token.
+pub fn encode_token(token: &ApiToken) -> Result<String, StoreError> {
+    encode(token.id.as_str(), token)
+}
+
+/// Reads a token. `key` names the record in errors.
+pub fn decode_token(key: &str, bytes: &[u8]) -> Result<ApiToken, StoreError> {
+    decode(key, bytes)
+}
+
+/// Writes a job.
+pub fn encode_job(job: &Job) -> Result<String, StoreError> {
+    encode(job.id.as_str(), job)
+}
+
+/// Reads a job. `key` names the record in errors.
+pub fn decode_job(key: &str, bytes: &[u8]) -> Result<Job, StoreError> {
+    decode(key, bytes)
+}
+
+/// What every record says, whatever its version.
+#[derive(Deserialize)]
+struct Version {
+    #[serde(default)]
+    v: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    v: u32,
+    #[serde(flatten)]
+    record: &'a T,
+}
+
+fn encode<T: Serialize>(key: &str, record: &T) -> Result<String, StoreError> {
+    let record = serde_json::to_string(&Versioned { v: VERSION, record });
+    record.map_err(|error| StoreError::Corrupt { key: key.to_owned(), why: error.to_string() })
+}
+
+/// The version first: what it says decides what the rest means.
+fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    let key = || key.to_owned();
+    let corrupt =
+        |error: serde_json::Error| StoreError::Corrupt { key: key(), why: error.to_string() };
+    let Version { v } = serde_json::from_slice(bytes).map_err(corrupt)?;
+    match v {
+        Some(version) if version > VERSION => Err(StoreError::Newer { key: key(), version }),
+        Some(_) | None => serde_json::from_slice(bytes).map_err(corrupt),
+    }
 }
 
 fn record_name(id: &EndpointId, field: &str) -> String {

@@ -46,8 +46,10 @@ impl Worker {
 
     /// A delivery that the rate has a time for within the next second waits for it here.
     async fn enter_lane(&self, delivery: Delivery) -> Result<(), GiveBack> {
-        let load = || self.endpoints.of(&delivery.event.tenant);
-        let targets = self.remembered("looking up an endpoint", load).await?;
+        let Ok(targets) = self.targets(&delivery.event.tenant).await? else {
+            self.metrics.deferred("newer");
+            return self.defer(&delivery, Delay::exactly(limits::NEWER_WAIT)).await;
+        };
         let Some(target) = targets.get(&delivery.endpoint) else {
             return match self.pass_gate(&delivery, None).await? {
                 Gate::Open => self.give_up(delivery, DeadLetterReason::EndpointDeleted).await,

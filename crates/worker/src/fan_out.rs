@@ -39,8 +39,11 @@ impl Worker {
         slot: OwnedSemaphorePermit,
     ) -> Result<(), GiveBack> {
         let start = self.tracer.is_on().then(|| (self.clock.now(), Instant::now()));
-        let load = || self.endpoints.of(&event.tenant);
-        let targets = self.remembered("looking up endpoints", load).await?;
+        let Ok(targets) = self.targets(&event.tenant).await? else {
+            // Put off, the event would forget for whom it had begun.
+            self.split(&event, begun).await?;
+            return self.leave_event(&event).await;
+        };
         let wanting = targets.wanting(&event).map(|target| target.endpoint.id.clone());
         let mut ids: Vec<EndpointId> = wanting.chain(begun).collect();
         ids.sort_unstable();

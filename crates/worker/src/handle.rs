@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use hookfleet_domain::{DeadLetter, DeadLetterId, DeadLetterReason, Delay, Draft, Remains, limits};
+use hookfleet_domain::{DeadLetter, DeadLetterId, DeadLetterReason, Draft, Remains};
 use hookfleet_producer::PublishError;
-use hookfleet_queue::{Lease, Message, NewerMessage, Outgoing, QueueError, RawMessage};
+use hookfleet_queue::{Lease, Message, QueueError, RawMessage};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Worker;
@@ -75,14 +75,6 @@ impl Worker {
             Err(refused)
         };
         self.confirmed("taking in a plain client's event", publish).await
-    }
-
-    /// A later version of this program wrote it: it waits for a worker of that version.
-    async fn leave(&self, newer: &NewerMessage) -> Result<(), GiveBack> {
-        tracing::warn!("a message has version {}, and is left to a newer worker", newer.version);
-        self.metrics.left_to_newer();
-        let message = Outgoing::Newer(newer, Delay::exactly(limits::NEWER_WAIT));
-        self.confirmed("putting off a newer message", || self.queue.publish(message)).await
     }
 
     /// Puts something that was never a delivery among the dead letters.

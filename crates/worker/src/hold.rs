@@ -69,7 +69,11 @@ impl Worker {
                     hold.pause(&error, self, self.health.up()).await?;
                 }
                 // The store is there: only somebody who mends it helps, not that it answers.
-                Err(error @ (StoreError::Refused(_) | StoreError::Corrupt { .. })) => {
+                Err(
+                    error @ (StoreError::Refused(_)
+                    | StoreError::Corrupt { .. }
+                    | StoreError::Newer { .. }),
+                ) => {
                     hold.pause(&error, self, std::future::pending()).await?;
                 }
             }

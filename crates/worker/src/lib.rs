@@ -21,6 +21,7 @@ mod hold;
 mod intake;
 mod lanes;
 mod metrics;
+mod newer;
 mod notify;
 mod pace;
 mod pass;

@@ -44,8 +44,8 @@ const OUTCOMES: [(&str, &str); 8] = [
 ];
 const KINDS: [&str; 5] = ["event", "draft", "delivery", "newer", "malformed"];
 /// Deferred by this worker itself: its endpoint's lane is full, or its tenant's share of the slots, or
-/// the egress proxy lets nothing out.
-const OURS: [&str; 3] = ["busy", "share", "egress"];
+/// the egress proxy lets nothing out, or an endpoint of its tenant is a later version's.
+const OURS: [&str; 4] = ["busy", "share", "egress", "newer"];
 const FINISHED: &str = "finished";
 const RETURNED: &str = "returned";
 
@@ -99,7 +99,7 @@ impl WorkerMetrics {
             retries: counter("hookfleet_retries_scheduled_total", "Retries scheduled.")?,
             newer: counter(
                 "hookfleet_newer_messages_total",
-                "Messages of a later version of this program, put off for a worker of that version.",
+                "Messages put off for a worker of a later version: they are of one, or need a record of one.",
             )?,
             deferrals: counters(
                 "hookfleet_deferrals_total",

@@ -2,21 +2,21 @@
 
 use async_trait::async_trait;
 use hookfleet_domain::{JobId, Timestamp, WorkerId};
-use hookfleet_store::{Job, JobState, JobStore, StoreError, kept};
+use hookfleet_store::{Job, JobState, JobStore, StoreError, kept, wire};
 use redis::AsyncCommands;
 
 use super::keys::{JOB_CLAIM, JOBS, JOBS_ENDED, JOBS_OPEN};
 use super::scripts::{CLAIM_JOB, PUT_JOB};
-use super::{RedisStore, corrupt, store_error};
+use super::{RedisStore, store_error};
 
 fn read(bytes: &[u8]) -> Result<Job, StoreError> {
-    serde_json::from_slice(bytes).map_err(|error| corrupt(JOBS, error))
+    wire::decode_job(JOBS, bytes)
 }
 
 #[async_trait]
 impl JobStore for RedisStore {
     async fn put_job(&self, job: &Job) -> Result<(), StoreError> {
-        let record = serde_json::to_vec(job).map_err(|error| corrupt(JOBS, error))?;
+        let record = wire::encode_job(job)?;
         let ended = match job.state {
             JobState::Queued | JobState::Running => 0,
             JobState::Done | JobState::Failed => 1,
@@ -46,7 +46,7 @@ impl JobStore for RedisStore {
     ) -> Result<Option<Job>, StoreError> {
         let mut claim = CLAIM_JOB.key(JOBS);
         claim.key(JOBS_OPEN).key(JOB_CLAIM);
-        claim.arg(worker.as_str()).arg(now.unix_ms()).arg(until.unix_ms());
+        claim.arg(worker.as_str()).arg(now.unix_ms()).arg(until.unix_ms()).arg(wire::VERSION);
         let bytes = claim.invoke_async(&mut self.connection()).await;
         let bytes: Option<Vec<u8>> = bytes.map_err(|error| store_error(&error))?;
         bytes.map(|bytes| read(&bytes)).transpose()

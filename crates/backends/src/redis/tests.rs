@@ -1,6 +1,7 @@
 //! The store's contract over a real Redis, and what is peculiar to Redis.
 //!
-//! All of it happens in a database of its own, beside those that programs use.
+//! All of it happens in a database of its own, beside those that programs use; or in the one that the
+//! URL names, when that is not the first.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -41,10 +42,10 @@ fn options(url: &str) -> RedisOptions {
 /// uses; `name` is the test's.
 async fn store(name: &str) -> (RedisStore, String) {
     let server = server();
-    let scheme_end = server.find("://").expect("it is a URL") + "://".len();
-    let host_end = server[scheme_end..].find('/');
-    let host_end = host_end.map_or(server.len(), |slash| scheme_end + slash);
-    let url = format!("{}/{DATABASE}", &server[..host_end]);
+    let url = match server.strip_suffix("/0") {
+        Some(server) => format!("{server}/{DATABASE}"),
+        None => server,
+    };
     let store = RedisStore::connect(options(&url)).await;
     let store = store.expect("HOOKFLEET_REDIS_URL names a Redis that answers");
     let now = store.server_time().await.unwrap();

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use hookfleet_domain::{ApiToken, TenantId, Timestamp, TokenId, limits};
-use hookfleet_store::{StoreError, TokenStore, Written};
+use hookfleet_store::{StoreError, TokenStore, Written, wire};
 use redis::AsyncCommands;
 use std::collections::HashMap;
 
@@ -11,13 +11,13 @@ use super::scripts::ADD_TOKEN;
 use super::{RedisStore, corrupt, keys, store_error};
 
 fn decode(record: &[u8]) -> Result<ApiToken, StoreError> {
-    serde_json::from_slice(record).map_err(|error| corrupt("tokens", error))
+    wire::decode_token("tokens", record)
 }
 
 #[async_trait]
 impl TokenStore for RedisStore {
     async fn add_token(&self, token: &ApiToken) -> Result<Written, StoreError> {
-        let record = serde_json::to_vec(token).map_err(|error| corrupt("tokens", error))?;
+        let record = wire::encode_token(token)?;
         let mut add = ADD_TOKEN.key(keys::tokens(&token.tenant));
         add.arg(token.id.as_str()).arg(record).arg(limits::TOKENS_PER_TENANT_MAX);
         let added: bool =
@@ -72,7 +72,13 @@ impl TokenStore for RedisStore {
         pipe.atomic().hdel(&key, id.as_str()).ignore();
         pipe.hdel(keys::tokens_used(tenant), id.as_str()).ignore();
         self.ask_all::<()>(&pipe).await?;
-        let removed = self.connection().del(keys::token(&decode(&record)?.digest)).await;
+        let digest = match decode(&record) {
+            Ok(token) => token.digest,
+            // Without its record the token is no good; the way to it leads nowhere.
+            Err(StoreError::Newer { .. }) => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let removed = self.connection().del(keys::token(&digest)).await;
         removed.map(|()| true).map_err(|error| store_error(&error))
     }
 

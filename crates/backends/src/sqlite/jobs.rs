@@ -2,15 +2,15 @@
 
 use async_trait::async_trait;
 use hookfleet_domain::{JobId, Timestamp, WorkerId};
-use hookfleet_store::{Job, JobState, JobStore, StoreError, kept};
+use hookfleet_store::{Job, JobState, JobStore, StoreError, kept, wire};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::store::{SqliteStore, corrupt};
+use super::store::SqliteStore;
 
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn put_job(&self, job: &Job) -> Result<(), StoreError> {
-        let record = serde_json::to_string(job).map_err(|error| corrupt("jobs", error))?;
+        let record = wire::encode_job(job)?;
         let (id, created_ms) = (job.id.clone(), job.created_at.unix_ms());
         let ended = match job.state {
             JobState::Queued | JobState::Running => false,
@@ -75,8 +75,10 @@ fn claim(
         Some((job, owner, _)) if owner == worker.as_str() => Some(job),
         Some((_, _, until_ms)) if until_ms > now.unix_ms() => return Ok(None),
         Some(_) | None => {
-            let oldest = "SELECT id FROM jobs WHERE ended = 0 ORDER BY created_ms, id LIMIT 1";
-            db.query_row(oldest, [], |row| row.get(0)).optional()?
+            // Those of a later version are left to the release that knows it.
+            let oldest = "SELECT id FROM jobs WHERE ended = 0 AND ifnull(record ->> '$.v', 1) <= ?1
+                          ORDER BY created_ms, id LIMIT 1";
+            db.query_row(oldest, [wire::VERSION], |row| row.get(0)).optional()?
         }
     };
     let Some(job) = job else {
@@ -95,5 +97,5 @@ fn record(db: &Connection, id: &str) -> rusqlite::Result<Option<String>> {
 }
 
 fn decode(record: &str) -> Result<Job, StoreError> {
-    serde_json::from_str(record).map_err(|error| corrupt("jobs", error))
+    wire::decode_job("jobs", record.as_bytes())
 }

@@ -9,7 +9,8 @@ use futures_util::future::join_all;
 use hookfleet_domain::{Clock, EndpointId, Event, Generation, Secret, Timestamp};
 use hookfleet_queue::{Outgoing, Queue, testing as queue};
 use hookfleet_store::{
-    Claim, DeliveryStore, IntakeStore, Sealer, Settlement, Stage, testing as store,
+    Claim, DeliveryStore, IntakeStore, JobStore, Sealer, Settlement, Stage, StoreError,
+    testing as store,
 };
 
 use super::{OpenError, Retention, Sqlite, SqliteOptions, inspect};
@@ -233,5 +234,25 @@ async fn the_file_does_not_grow_under_a_steady_load() {
     assert!(count(&folder, "bytes").await < 6 * BYTES_MAX, "freed pages are used again");
     let forgotten = file.store.event_status(&first.tenant, &first.id).await.unwrap();
     assert_eq!(forgotten, None, "the oldest went first");
+    file.close().await;
+}
+
+#[tokio::test]
+async fn a_job_of_a_later_release_is_left_to_it() {
+    let folder = Folder::new();
+    let file = open(&folder);
+    file.close().await;
+    drop(file);
+    let later = r#"{"v":2,"what":"a job"}"#;
+    let database = rusqlite::Connection::open(folder.0.join("hookfleet.db")).unwrap();
+    let add = "INSERT INTO jobs VALUES ('job_1', 1, 0, ?1)";
+    database.execute(add, [later]).unwrap();
+    drop(database);
+    let file = open(&folder);
+    let (worker, now) = ("w".parse().unwrap(), clock().now());
+    let claimed = file.store.claim_job(&worker, now, now.after(Duration::from_secs(9))).await;
+    assert_eq!(claimed.unwrap(), None);
+    let asked = file.store.job(&"job_1".parse().unwrap()).await;
+    assert!(matches!(asked, Err(StoreError::Newer { version: 2, .. })), "{asked:?}");
     file.close().await;
 }

@@ -2,19 +2,19 @@
 
 use async_trait::async_trait;
 use hookfleet_domain::{ApiToken, TenantId, Timestamp, TokenId, limits};
-use hookfleet_store::{StoreError, TokenStore, Written};
+use hookfleet_store::{StoreError, TokenStore, Written, wire};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::store::{SqliteStore, corrupt, time};
+use super::store::{SqliteStore, time};
 
 fn decode(record: &str) -> Result<ApiToken, StoreError> {
-    serde_json::from_str(record).map_err(|error| corrupt("tokens", error))
+    wire::decode_token("tokens", record.as_bytes())
 }
 
 #[async_trait]
 impl TokenStore for SqliteStore {
     async fn add_token(&self, token: &ApiToken) -> Result<Written, StoreError> {
-        let record = serde_json::to_string(token).map_err(|error| corrupt("tokens", error))?;
+        let record = wire::encode_token(token)?;
         let token = token.clone();
         let add = move |db: &Connection| {
             let (tenant, id) = (token.tenant.as_str(), token.id.as_str());
