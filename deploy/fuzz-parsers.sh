@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Each property of what reads bytes from outside, for MINUTES with ever new cases, two at a time:
+# Each property of what reads bytes from outside, for MINUTES with ever new cases, two (or AT_ONCE) at a time:
 #
 #   fuzz-parsers.sh MINUTES [NAME]     only those whose names hold NAME
 set -euo pipefail
@@ -41,6 +41,6 @@ found=$(properties "${2:-}")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 begun=$SECONDS
-xargs -P 2 -n 2 "$0" --one $((minutes * 60)) "$folder" <<< "$found"
+xargs -P "${AT_ONCE:-2}" -n 2 "$0" --one $((minutes * 60)) "$folder" <<< "$found"
 done=$(find "$folder" -name '*.done' | wc -l)
 echo "fuzz-parsers: $done of $(wc -l <<< "$found") properties, $minutes minutes each, in $((SECONDS - begun)) s: no failure"
