@@ -2,7 +2,7 @@
 
 SERVICES := deploy/services.sh
 
-.PHONY: help run run-fleet test test-rabbitmq-4 chaos bench fuzz fuzz-parsers lint generated fmt services
+.PHONY: help run run-fleet test test-rabbitmq-4 chaos outages bench fuzz fuzz-parsers lint generated fmt services
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -33,9 +33,13 @@ test-rabbitmq-4: ## every test, over a private RabbitMQ 4 from Debian 13; needs 
 	HOOKFLEET_TEST_RABBITMQ_ROOT=$(CURDIR)/target/rabbitmq-4 $(MAKE) test
 
 CHAOS := --seed 1 --runs 10 --seconds 180 --report docs/chaos
-chaos: ## half an hour of faults over a cluster of three nodes, and its report in docs/; CHAOS=… for less
+OUTAGES := --scenario store,minority,majority --report docs/outages
+chaos: ## half an hour of faults over a cluster of three nodes, and its report in docs/; CHAOS=… for others
 	cargo build --workspace --bins
 	$(SERVICES) cluster -- target/debug/chaos $(CHAOS)
+
+outages: ## a minute each without Redis, one of three broker nodes, two of them; and its report in docs/
+	$(MAKE) chaos CHAOS="$(OUTAGES)"
 
 BACKEND ?= embedded
 bench: ## figures, beside the floor of this machine; BACKEND=embedded or fleet, ARGS=…

@@ -8,7 +8,7 @@
 #
 # COMMAND finds HOOKFLEET_AMQP_URL, HOOKFLEET_REDIS_URL, HOOKFLEET_TEST_BROKER_METRICS, where the
 # broker tells its metrics, and HOOKFLEET_TEST_SERVICES_DIR, a folder with rabbitmq-start,
-# rabbitmq-kill, rabbitmqctl, redis-start and redis-stop to play outages with. A cluster's other
+# rabbitmq-kill, rabbitmqctl, redis-start and redis-kill to play outages with. A cluster's other
 # nodes are rabbitmq2 and rabbitmq3: NODE-start, NODE-kill, NODE.pid, NODE/port.
 # Instances that run already are never touched: ports, names, folders, settings and epmd are our
 # own, and processes are ended by the ids that we started.
@@ -192,7 +192,7 @@ launch '$DIR/redis.pid' '$home/console.log' redis-server --port $port --bind 127
   --auto-aof-rewrite-percentage 0
 wait_for 30 answers
 END
-  script redis-stop <<< "end '$DIR/redis.pid'"
+  script redis-kill <<< "end '$DIR/redis.pid' KILL"
   export HOOKFLEET_REDIS_URL="redis://127.0.0.1:$port/0"
 }
 
@@ -208,7 +208,7 @@ END
   script rabbitmq-start <<< "exec '$DIR/compose' up -d --wait rabbitmq"
   script rabbitmq-kill <<< "exec '$DIR/compose' kill -s KILL rabbitmq"
   script redis-start <<< "exec '$DIR/compose' up -d --wait redis"
-  script redis-stop <<< "exec '$DIR/compose' stop redis"
+  script redis-kill <<< "exec '$DIR/compose' kill -s KILL redis"
   export HOOKFLEET_AMQP_URL="amqp://guest:guest@127.0.0.1:$rabbitmq/%2f"
   export HOOKFLEET_REDIS_URL="redis://127.0.0.1:$redis/0"
   export HOOKFLEET_TEST_BROKER_METRICS="127.0.0.1:$metrics"
@@ -223,7 +223,7 @@ use_others() {
     NODES=()
   fi
   if [ -n "$OTHER_STORE" ]; then
-    rm -f "$DIR/redis-start" "$DIR/redis-stop"
+    rm -f "$DIR/redis-start" "$DIR/redis-kill"
     export HOOKFLEET_REDIS_URL=$OTHER_STORE
   fi
 }

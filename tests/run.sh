@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every test, within services.sh. Over a broker or a store of somebody else's, one test after the other
+# Every test, and a short seed of chaos, within services.sh. Over a broker or a store of somebody else's, one test after the other
 # has the virtual host or the database for itself, and tests that would harm or change more than that
 # are left out, aloud.
 set -euo pipefail
@@ -21,8 +21,8 @@ if ! is_private rabbitmqctl; then
   leave_out alarm_outage_is_back_pressure "takes the broker's memory away"
   leave_out prometheus_sees_all "reads the metrics of the broker's plugin"
 fi
-if ! is_private redis-stop; then
-  leave_out store_outage_pauses_workers "stops the store"
+if ! is_private redis-kill; then
+  leave_out store_outage_pauses_workers "kills the store"
 fi
 
 with_nextest() {
@@ -42,8 +42,19 @@ without_nextest() {
 
 run() { if cargo nextest --version >/dev/null 2>&1; then with_nextest "$1"; else without_nextest "$1"; fi; }
 
-if is_private rabbitmqctl && is_private redis-stop; then
+# Faults under load, as one seed says: when it fails, what it prints is its ledger.
+chaos() {
+  local command=(timeout 900 target/debug/chaos --backend embedded --seed 5 --seconds 40 --rate 50)
+  say "${command[*]}"
+  "${command[@]}" && return
+  say "chaos FAILED (seed 5): its faults and its ledger stand above, the server's log below"
+  tail -n 50 target/chaos/embedded-5/*.log >&2
+  return 1
+}
+
+if is_private rabbitmqctl && is_private redis-kill; then
   run default
+  chaos
 else
   # What is there already is not ours to delete.
   target/debug/borrowed check

@@ -164,6 +164,11 @@ impl Log {
         self.began
     }
 
+    /// One more.
+    pub fn add(&self, fault: Fault) {
+        self.faults.lock().unwrap().push(fault);
+    }
+
     /// In the order in which they were inflicted.
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = self.faults.lock().unwrap().clone();
@@ -197,7 +202,7 @@ pub async fn inflict(
             eprintln!("{:7.1} s  {}", (from - log.began).as_secs_f64(), kind.label());
             let target = patient.suffer(*kind, &mut random).await;
             let fault = Fault { kind: *kind, target, from, to: Instant::now() };
-            log.faults.lock().unwrap().push(fault);
+            log.add(fault);
         }
     }
 }
@@ -364,7 +369,7 @@ impl Patient for Surroundings<'_> {
         let way = *[Way::ToServer, Way::ToClient].choose(random).unwrap();
         match kind {
             Kind::StoreKilled => {
-                signal_store(services, "KILL").await;
+                services.kill_store().await;
                 sleep(pause).await;
                 services.start_store().await;
                 return "redis".to_owned();
@@ -388,8 +393,4 @@ impl Patient for Surroundings<'_> {
         }
         (*name).to_owned()
     }
-}
-
-async fn signal_store(services: &Services, name: &str) {
-    e2e::fleet::signal(services.number("redis.pid"), name).await;
 }

@@ -1,6 +1,7 @@
 //! What was accepted, what arrived, and whether the two balance.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -35,6 +36,27 @@ struct Pages {
     arrivals: HashMap<(usize, String), Vec<Instant>>,
     refused: u64,
     by_door: BTreeMap<&'static str, u64>,
+    answers: Vec<Answered>,
+}
+
+/// Answers that are kept: an outage has fewer, and half an hour of chaos needs none.
+const ANSWERS_MAX: usize = 200_000;
+
+/// What the API said to a request for an event to be accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered {
+    pub begun: Instant,
+    pub at: Instant,
+    pub said: Said,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    Accepted,
+    /// 503 with `Retry-After`.
+    Later,
+    /// Anything else, or nothing.
+    Otherwise,
 }
 
 #[derive(Default)]
@@ -83,6 +105,24 @@ impl Ledger {
 
     pub fn refused(&self) {
         self.0.lock().unwrap().refused += 1;
+    }
+
+    pub fn answered(&self, begun: Instant, said: Said) {
+        let answered = Answered { begun, at: Instant::now(), said };
+        let answers = &mut self.0.lock().unwrap().answers;
+        if answers.len() < ANSWERS_MAX {
+            answers.push(answered);
+        }
+    }
+
+    pub fn answers(&self) -> Vec<Answered> {
+        self.0.lock().unwrap().answers.clone()
+    }
+
+    /// Deliveries that arrived in this time.
+    pub fn arrivals(&self, during: &Range<Instant>) -> usize {
+        let pages = self.0.lock().unwrap();
+        pages.arrivals.values().flatten().filter(|at| during.contains(at)).count()
     }
 
     pub fn arrived(&self, endpoint: usize, id: &str, at: Instant) {

@@ -3,8 +3,10 @@
 //!
 //! `make chaos` runs it within `deploy/services.sh cluster`.
 
+mod cast;
 mod faults;
 mod ledger;
+mod outages;
 mod proxy;
 mod publish;
 mod receivers;
@@ -14,18 +16,22 @@ mod stage;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use e2e::fleet::Fleet;
 use hookfleet_backends::sqlite::inspect;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use cast::{Cast, left_in_queues};
 use faults::{Broker, Kind, Log, Processes, Surroundings, inflict};
+use outages::Outage;
 use publish::Door;
 use report::Run;
-use running::{Links, NODES, Plan, Role};
+use running::{Plan, Role};
 use stage::Stage;
 
 /// Fails a fleet under load, and counts what became of every event.
@@ -46,6 +52,12 @@ struct Arguments {
     /// What is failed.
     #[arg(long, value_enum, default_value_t = Backend::Fleet)]
     backend: Backend,
+    /// Instead: one outage after the other, and what is seen while it lasts.
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with_all = ["backend", "runs", "seconds"])]
+    scenario: Vec<Outage>,
+    /// How long each of these outages lasts.
+    #[arg(long, default_value_t = 60, requires = "scenario")]
+    down: u64,
     /// Writes PATH.md and PATH.json.
     #[arg(long, value_name = "PATH")]
     report: Option<PathBuf>,
@@ -69,10 +81,28 @@ impl Backend {
     }
 }
 
+impl Arguments {
+    fn load(&self) -> (Duration, u32) {
+        (Duration::from_secs(self.seconds), self.rate)
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     e2e::install_tls();
+    let mut told = signal(SignalKind::terminate()).unwrap();
+    // Told to end it drops what it plays, and with that ends the processes that it started.
+    tokio::select! {
+        code = play(arguments) => code,
+        _ = told.recv() => ExitCode::FAILURE,
+    }
+}
+
+async fn play(arguments: Arguments) -> ExitCode {
+    if !arguments.scenario.is_empty() {
+        return outages::play(&arguments).await;
+    }
     let mut runs = Vec::new();
     for seed in arguments.seed..arguments.seed + arguments.runs {
         eprintln!("seed {seed}");
@@ -98,9 +128,7 @@ fn write_report(path: &Path, arguments: &Arguments, runs: &[Run]) {
          {seconds} --rate {rate}`; what it does stands in `tests/chaos/main.rs`, every fault with its \
          times in the JSON file beside this one.\n\n"
     );
-    std::fs::write(path.with_extension("md"), head + &report::text(runs)).unwrap();
-    let json = serde_json::to_string_pretty(&report::json(runs)).unwrap();
-    std::fs::write(path.with_extension("json"), json + "\n").unwrap();
+    report::write(path, &(head + &report::text(runs)), &report::json(runs));
 }
 
 /// The binary under test is built beside this one.
@@ -110,10 +138,14 @@ fn binary() -> String {
     beside.display().to_string()
 }
 
+fn empty(folder: &Path) -> PathBuf {
+    drop(std::fs::remove_dir_all(folder));
+    std::fs::create_dir_all(folder).unwrap();
+    folder.to_owned()
+}
+
 async fn run(arguments: &Arguments, seed: u64) -> Run {
-    let logs = arguments.logs.join(format!("{}-{seed}", arguments.backend.label()));
-    drop(std::fs::remove_dir_all(&logs));
-    std::fs::create_dir_all(&logs).unwrap();
+    let logs = empty(&arguments.logs.join(format!("{}-{seed}", arguments.backend.label())));
     match arguments.backend {
         Backend::Fleet => run_fleet(arguments, seed, &logs).await,
         Backend::Embedded => run_embedded(arguments, seed, &logs).await,
@@ -123,37 +155,15 @@ async fn run(arguments: &Arguments, seed: u64) -> Run {
 async fn run_fleet(arguments: &Arguments, seed: u64, logs: &Path) -> Run {
     let fleet = Fleet::new(&binary()).await;
     let services = fleet.services().unwrap();
-    let names = ["api", "worker1", "worker2", "worker3"];
-    let mut links = Vec::new();
-    for _ in 0..=names.len() {
-        links.push(Links::new(services).await);
-    }
-    let listen = fleet.client.url.trim_start_matches("http://").to_owned();
-    let plan = Plan {
-        name: names[0],
-        arguments: &["api", "--listen", &listen],
-        links: links.first(),
-        own_clock: false,
-    };
-    let mut api = Role::start(&fleet, logs, plan).await;
-    let mut workers = Vec::new();
-    for (number, name) in names.iter().copied().enumerate().skip(1) {
-        let own_clock = number == 3 && running::clocks_can_be_set();
-        let plan = Plan { name, arguments: &["worker"], links: links.get(number), own_clock };
-        workers.push(Role::start(&fleet, logs, plan).await);
-    }
-    three_members_each(&fleet).await;
+    let mut cast = Cast::start(&fleet, logs).await;
     let mut stage = Stage::new(&fleet.client).await;
-    let (amqp_url, redis_url) = links[names.len()].urls();
-    let producer = publish::producer(amqp_url, redis_url).await;
-    let doors = vec![Door::Http(fleet.client.clone()), Door::Crate(producer)];
+    let doors = cast.doors(&fleet).await;
 
     let (log, over) = (Log::new(), CancellationToken::new());
-    let processes = Processes { fleet: &fleet, api: Some(&mut api), workers: &mut workers };
-    let mut ways: Vec<_> = names.iter().copied().zip(&links).collect();
-    ways.push(("producer", &links[names.len()]));
-    let surroundings =
-        Surroundings { services: Some(services), links: ways, mood: &stage.mood.clone() };
+    let processes =
+        Processes { fleet: &fleet, api: Some(&mut cast.api), workers: &mut cast.workers };
+    let links = cast::ways(&cast.links);
+    let surroundings = Surroundings { services: Some(services), links, mood: &stage.mood.clone() };
     let faults = async {
         tokio::join!(
             inflict(processes, of_processes(Kind::OF_PROCESSES), random(seed, 1), &log, &over),
@@ -161,7 +171,7 @@ async fn run_fleet(arguments: &Arguments, seed: u64, logs: &Path) -> Run {
             inflict(surroundings, Kind::OF_SURROUNDINGS.to_vec(), random(seed, 3), &log, &over),
         );
     };
-    let load = stage.load(arguments, seed, doors, &over);
+    let load = stage.load(arguments.load(), seed, doors, &over);
     tokio::join!(load, faults);
     stage.settle(arguments, seed, &log, || left_in_queues(&fleet)).await
 }
@@ -188,7 +198,7 @@ async fn run_embedded(arguments: &Arguments, seed: u64, logs: &Path) -> Run {
         );
     };
     let doors = vec![Door::Http(fleet.client.clone())];
-    tokio::join!(stage.load(arguments, seed, doors, &over), faults);
+    tokio::join!(stage.load(arguments.load(), seed, doors, &over), faults);
     let data = fleet.data_folder().unwrap();
     let waiting = async || {
         let counts = inspect(&data).await.unwrap().counts;
@@ -208,31 +218,4 @@ fn of_processes(kinds: &[Kind]) -> Vec<Kind> {
         kinds.retain(|kind| *kind != Kind::ClockStepped);
     }
     kinds
-}
-
-/// What `rabbitmqctl list_queues` says of each queue, its name first.
-async fn list_queues(fleet: &Fleet, column: &str) -> Vec<(String, String)> {
-    let services = fleet.services().unwrap();
-    let list = ["-p", services.vhost(), "--no-table-headers", "list_queues", "name", column];
-    let list = services.rabbitmqctl(&list).await;
-    let lines = list.lines().filter_map(|line| line.split_once('\t'));
-    lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-/// Every queue has a member on each node: losing a minority must lose nothing.
-async fn three_members_each(fleet: &Fleet) {
-    let queues = list_queues(fleet, "members").await;
-    assert!(queues.len() > 20, "the fleet's queues are not there: {queues:?}");
-    for (queue, members) in queues {
-        let count = members.matches('@').count();
-        assert_eq!(count, NODES.len(), "{queue} has members {members}");
-    }
-}
-
-/// Messages that are still to be worked on.
-async fn left_in_queues(fleet: &Fleet) -> u64 {
-    let kept = ["hookfleet.dead", "hookfleet.archive"];
-    let queues = list_queues(fleet, "messages").await;
-    let left = queues.iter().filter(|(name, _)| !kept.contains(&name.as_str()));
-    left.map(|(_, messages)| messages.parse::<u64>().unwrap_or(0)).sum()
 }

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Said};
 
 pub const PLACED: &str = "order.placed";
 pub const PAID: &str = "order.paid";
@@ -118,7 +118,7 @@ async fn offer(door: &Door, order: Order, ledger: &Ledger) {
     let give_up = Instant::now() + PATIENCE;
     let sent = Instant::now();
     loop {
-        if let Some(id) = door.take(&order).await {
+        if let Some(id) = door.take(&order, ledger).await {
             return ledger.accepted(door.label(), id, order.event_type, sent);
         }
         ledger.refused();
@@ -138,7 +138,7 @@ impl Door {
     }
 
     /// The id of an event that was accepted.
-    async fn take(&self, order: &Order) -> Option<String> {
+    async fn take(&self, order: &Order, ledger: &Ledger) -> Option<String> {
         match self {
             Self::Http(client) => {
                 let path = "/v1/tenants/acme/events";
@@ -148,9 +148,12 @@ impl Door {
                     request = request.header("idempotency-key", key);
                 }
                 let request = request.header("content-type", "application/json");
+                let begun = Instant::now();
                 let sent = request.timeout(Duration::from_secs(30)).body(body.to_string()).send();
-                let answer = sent.await.ok()?;
-                let accepted = matches!(answer.status().as_u16(), 200 | 202);
+                let answer = sent.await.ok();
+                ledger.answered(begun, answer.as_ref().map_or(Said::Otherwise, said));
+                let answer = answer?;
+                let accepted = said(&answer) == Said::Accepted;
                 let answer: Value = serde_json::from_str(&answer.text().await.ok()?).ok()?;
                 accepted.then(|| e2e::client::text(&answer, "id"))
             }
@@ -168,5 +171,13 @@ impl Door {
                 Some(producer.publish(draft).await.ok()?.id.to_string())
             }
         }
+    }
+}
+
+fn said(answer: &reqwest::Response) -> Said {
+    match answer.status().as_u16() {
+        200 | 202 => Said::Accepted,
+        503 if answer.headers().contains_key("retry-after") => Said::Later,
+        _ => Said::Otherwise,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -47,7 +48,7 @@ impl Run {
         wrong
     }
 
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         let since = |at: Instant| (at - self.began).as_secs_f64();
         let faults = self.faults.iter().map(|fault| {
             json!({"kind": fault.kind.label(), "target": fault.target,
@@ -72,7 +73,7 @@ impl Run {
     }
 }
 
-fn round(seconds: f64) -> f64 {
+pub fn round(seconds: f64) -> f64 {
     (seconds * 10.0).round() / 10.0
 }
 
@@ -108,6 +109,13 @@ pub fn json(runs: &[Run]) -> Value {
         "duplicates": sum(|balance| balance.duplicates), "duplicates_by_cause": causes,
         "faults": faults, "runs": runs.iter().map(Run::json).collect::<Vec<_>>(),
     })
+}
+
+/// PATH.md and PATH.json.
+pub fn write(path: &Path, text: &str, json: &Value) {
+    std::fs::write(path.with_extension("md"), text).unwrap();
+    let json = serde_json::to_string_pretty(json).unwrap();
+    std::fs::write(path.with_extension("json"), json + "\n").unwrap();
 }
 
 /// As Markdown.

@@ -26,7 +26,7 @@ const ENDPOINTS_KNOWN_AFTER: Duration = Duration::from_secs(12);
 
 pub struct Stage {
     pub mood: watch::Sender<Mood>,
-    ledger: Arc<Ledger>,
+    pub ledger: Arc<Ledger>,
     receivers: Vec<Receiver>,
     client: Client,
 }
@@ -78,19 +78,19 @@ impl Stage {
     /// Publishes by all doors, with one more endpoint after a third of the time, then ends it all.
     pub async fn load(
         &mut self,
-        arguments: &Arguments,
+        (lasting, rate): (Duration, u32),
         seed: u64,
         doors: Vec<Door>,
         over: &CancellationToken,
     ) {
         let mut publishers = JoinSet::new();
-        let rate = arguments.rate / u32::try_from(doors.len()).unwrap();
+        let rate = rate / u32::try_from(doors.len()).unwrap();
         for (number, door) in (8..).zip(doors) {
             let ledger = Arc::clone(&self.ledger);
             publishers.spawn(publish(door, rate, seed * 16 + number, ledger, over.clone()));
         }
-        let end = Instant::now() + Duration::from_secs(arguments.seconds);
-        sleep(Duration::from_secs(arguments.seconds) / 3).await;
+        let end = Instant::now() + lasting;
+        sleep(lasting / 3).await;
         self.subscribe("late", Nature::Steady, PAID).await;
         tokio::time::sleep_until(end).await;
         over.cancel();

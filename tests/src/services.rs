@@ -123,9 +123,9 @@ impl Services {
         self.script("rabbitmq-start", &[]).await;
     }
 
-    /// Stops the store.
-    pub async fn stop_store(&self) {
-        self.script("redis-stop", &[]).await;
+    /// Kills the store as SIGKILL does.
+    pub async fn kill_store(&self) {
+        self.script("redis-kill", &[]).await;
     }
 
     /// Starts it again, on its data.
