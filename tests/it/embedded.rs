@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use e2e::client::{items, text};
-use e2e::fleet::{Fleet, Folder, free_port};
+use e2e::fleet::{Fleet, Folder, Process, free_port};
 use e2e::receiver::{Answer, Receiver};
 use e2e::{IN_A_WHILE, SOON, eventually};
 use serde_json::{Value, json};
@@ -59,6 +59,22 @@ async fn one_command_begins_it_and_the_next_find_it() {
     let out = server.wait_with_output().await.unwrap().stdout;
     let welcome = String::from_utf8(out).unwrap();
     assert!(welcome.contains(&url) && welcome.contains("endpoint create"), "{welcome}");
+}
+
+/// Where logs are on the disk that is full.
+#[tokio::test]
+async fn a_log_that_takes_no_more_stops_nothing() {
+    let fleet = Fleet::alone(BINARY);
+    let receiver = Receiver::answering(200).await;
+    let listen = fleet.client.url.trim_start_matches("http://").to_owned();
+    let mut serve = fleet.command(&["serve", "--listen", &listen]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    serve.env("HOOKFLEET_LOG", "debug").stderr(full);
+    let server = Process::spawn(serve);
+    server.ready().await;
+    fleet.client.endpoint(&json!({"url": receiver.url})).await;
+    fleet.client.event(&json!(1)).await;
+    receiver.wait_for(1, SOON).await;
 }
 
 const EVENTS: &str = "/v1/tenants/acme/events";
