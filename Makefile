@@ -3,7 +3,7 @@
 SERVICES := deploy/services.sh
 NEXTEST := $(shell cargo nextest --version 2>/dev/null)
 
-.PHONY: help run run-fleet test chaos bench fuzz fuzz-parsers lint generated fmt services
+.PHONY: help run run-fleet test chaos bench pages fuzz fuzz-parsers lint generated fmt services
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,7 @@ run-fleet: ## an API, two workers and a receiver over private RabbitMQ and Redis
 test: ## every test, over private RabbitMQ and Redis
 	cargo build --locked --workspace --all-targets
 	tests/receivers/install.sh
+	tests/console/install.sh
 	deploy/prometheus/install.sh
 	deploy/as-in-image.sh target/debug/hookfleet-under-test
 ifdef NEXTEST
@@ -40,6 +41,10 @@ bench: ## figures, beside the floor of this machine; BACKEND=embedded or fleet, 
 	cargo build --release
 	deploy/with-server.sh $(BACKEND) bench \
 	  --json target/bench-$(BACKEND).json --chart target/bench-$(BACKEND).svg $(ARGS)
+
+pages: ## how long the console's pages take with much stored, and pictures of them; BACKEND=embedded or fleet
+	cargo build --release
+	deploy/with-server.sh $(BACKEND) pages
 
 fuzz: ## calls by the OpenAPI document, good and bad; BACKEND=embedded or fleet, ARGS=…
 	cargo build --release
