@@ -2,7 +2,7 @@
 
 SERVICES := deploy/services.sh
 
-.PHONY: help run run-fleet test test-rabbitmq-4 chaos outages bench fuzz fuzz-parsers lint generated fmt services
+.PHONY: help run run-fleet test test-rabbitmq-4 chaos outages bench pages fuzz fuzz-parsers lint generated fmt services
 
 help: ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -22,6 +22,7 @@ lent = $(if $(filter command,$(firstword $(origin $(1)))),"$$$(1)")
 test: ## every test, over private RabbitMQ and Redis; AMQP_URL=… REDIS_URL=… for others (docs/TESTING.md)
 	cargo build --locked --workspace --all-targets
 	tests/receivers/install.sh
+	tests/console/install.sh
 	deploy/prometheus/install.sh
 	deploy/as-in-image.sh target/debug/hookfleet-under-test
 	HOOKFLEET_TEST_AMQP_URL=$(call lent,AMQP_URL) \
@@ -46,6 +47,10 @@ bench: ## figures, beside the floor of this machine; BACKEND=embedded or fleet, 
 	cargo build --release
 	deploy/with-server.sh $(BACKEND) bench \
 	  --json target/bench-$(BACKEND).json --chart target/bench-$(BACKEND).svg $(ARGS)
+
+pages: ## how long the console's pages take with much stored, and pictures of them; BACKEND=embedded or fleet
+	cargo build --release
+	deploy/with-server.sh $(BACKEND) pages
 
 fuzz: ## calls by the OpenAPI document, good and bad; BACKEND=embedded or fleet, ARGS=…
 	cargo build --release

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Tries a server of its own: with-server.sh embedded|fleet bench|fuzz [ARGUMENTS…]
+# Tries a server of its own: with-server.sh embedded|fleet bench|fuzz|pages [ARGUMENTS…]
 #
 #   embedded  one process on a SQLite file
 #   fleet     an API and a worker over private RabbitMQ and Redis
 #   bench     measures it; arguments go to `hookfleet bench`
 #   fuzz      calls it by its OpenAPI document; arguments go to `schemathesis run`
+#   pages     how long the console's pages take with 10,000 endpoints and 100,000 attempts, and pictures
+#             of them all in target/console/pictures
 #
 # All it starts is gone when it ends.
 set -euo pipefail
@@ -14,7 +16,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 BIN=${HOOKFLEET_BIN:-target/release/hookfleet}
 FUZZER=${HOOKFLEET_FUZZER:-target/fuzz}
 BACKEND=${1:?embedded or fleet}
-LOAD=${2:?bench or fuzz}
+LOAD=${2:?bench, fuzz or pages}
 shift 2
 if [ "$BACKEND" = fleet ] && [ -z "${HOOKFLEET_TEST_SERVICES_DIR:-}" ]; then
   exec "$HERE/services.sh" run -- "$0" fleet "$LOAD" "$@"
@@ -102,6 +104,13 @@ fuzz() {
   fi
   exec "$FUZZER/bin/schemathesis" run "http://127.0.0.1:$PORT/openapi.json" \
     --header "Authorization: Bearer $HOOKFLEET_TOKEN" "$@"
+}
+# Its own scripts, and a browser, in a folder of their own.
+pages() {
+  "$HERE/../tests/console/install.sh"
+  cd "$HERE/../target/console"
+  node times.mjs "http://127.0.0.1:$PORT" "$HOOKFLEET_TOKEN"
+  exec node pictures.mjs "http://127.0.0.1:$PORT" "$HOOKFLEET_TOKEN" acme pictures
 }
 # In the background, so that a signal is acted on at once and nothing outlives us.
 "$LOAD" "$@" &

@@ -23,6 +23,7 @@ mod api;
 mod backlog;
 mod bench;
 mod cli;
+mod console;
 mod crash;
 mod dead_letters;
 mod delivery_limit;

@@ -38,6 +38,7 @@ fn crates_know_only_what_they_may() {
     assert_eq!(ours("producer"), ["domain", "queue", "store"]);
     assert_eq!(ours("worker"), ["domain", "producer", "queue", "signing", "store"]);
     assert_eq!(ours("api"), ["domain", "producer", "queue", "signing", "store"]);
+    assert_eq!(ours("console"), ["api", "domain", "store"]);
 }
 
 #[test]

@@ -234,6 +234,9 @@ pub struct ListQuery {
     active: Option<bool>,
     /// That want events of this type.
     event_type: Option<EventType>,
+    /// Whose name, URL or id holds this text, in any case.
+    #[param(max_length = 200)]
+    search: Option<String>,
     limit: Option<Limit>,
     cursor: Option<EndpointId>,
 }
@@ -247,8 +250,16 @@ impl ListQuery {
         (self.project.is_none() || self.project == endpoint.project)
             && self.active.is_none_or(|active| active == endpoint.active)
             && self.event_type.as_ref().is_none_or(wants)
+            && self.search.as_ref().is_none_or(|text| holds(endpoint, text))
             && self.cursor.as_ref().is_none_or(|cursor| endpoint.id > *cursor)
     }
+}
+
+fn holds(endpoint: &Endpoint, text: &str) -> bool {
+    let text = text.to_lowercase();
+    let url = endpoint.url.to_string();
+    let texts = [endpoint.name.as_deref().unwrap_or_default(), &url, endpoint.id.as_str()];
+    texts.iter().any(|other| other.to_lowercase().contains(&text))
 }
 
 /// The tenant's endpoints

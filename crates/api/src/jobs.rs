@@ -8,12 +8,12 @@ use axum::{Extension, Json as Answer};
 use hookfleet_domain::{EndpointId, IdempotencyKey, JobId, TenantId, Timestamp};
 use hookfleet_store::{Job, JobKind, JobState};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::Api;
 use crate::auth::Caller;
 use crate::endpoints::find;
-use crate::extract::{Json, Names};
+use crate::extract::{Fields, Json, Limit, Names, Page};
 use crate::once::{Once, Turn};
 use crate::problem::Problem;
 
@@ -109,6 +109,36 @@ pub fn asked(api: &Api, caller: &Caller, kind: JobKind) -> Job {
     }
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct JobsQuery {
+    limit: Option<Limit>,
+}
+
+/// Jobs, newest first
+///
+/// Those that have not ended, and the last ones that have: who asked for what. All that are kept
+/// unless `limit` says fewer; so there is one page.
+#[utoipa::path(
+    get, path = "/jobs", operation_id = "list_jobs", tag = "dead letters", params(JobsQuery),
+    responses((status = 200, description = "The jobs.", body = Page<Job>))
+)]
+pub async fn list(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Fields(query): Fields<JobsQuery>,
+) -> Result<Answer<Page<Job>>, Problem> {
+    let mut jobs = api.store.jobs().await?;
+    jobs.retain(|job| reaches(&caller, job));
+    jobs.truncate(query.limit.map_or(usize::MAX, Limit::get));
+    Ok(Page::whole(jobs.into_iter()))
+}
+
+fn reaches(caller: &Caller, job: &Job) -> bool {
+    caller.tenant().is_none_or(|own| job.tenant.as_ref() == Some(own))
+}
+
 /// A job, and how far it is
 #[utoipa::path(
     get, path = "/jobs/{job}", operation_id = "show_job", tag = "dead letters",
@@ -120,6 +150,6 @@ pub async fn show(
     Names(id): Names<JobId>,
 ) -> Result<Answer<Job>, Problem> {
     let missing = || Problem::not_found(format!("there is no job {id}, or it was forgotten"));
-    let reached = |job: &Job| caller.tenant().is_none_or(|own| job.tenant.as_ref() == Some(own));
-    api.store.job(&id).await?.filter(reached).map(Answer).ok_or_else(missing)
+    let found = api.store.job(&id).await?.filter(|job| reaches(&caller, job));
+    found.map(Answer).ok_or_else(missing)
 }

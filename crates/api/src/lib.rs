@@ -32,6 +32,7 @@ mod serve;
 mod shield;
 mod stats;
 mod system;
+mod tenants;
 mod tokens;
 mod usage;
 mod visits;
@@ -53,13 +54,13 @@ use utoipa_axum::routes;
 
 use problem::Problem;
 
-pub use auth::TokenCache;
+pub use auth::{Caller, TokenCache};
 pub use console_links::ConsoleLinks;
 pub use fleet::{FleetMetrics, FleetWatch};
 pub use guesses::Guesses;
 pub use health::{QueueAndStore, Ready, health_router, ops_router};
 pub use metrics::ApiMetrics;
-pub use serve::serve;
+pub use serve::{Peer, serve};
 pub use system::{Finding, Inspection, Inspections, Inspector};
 pub use usage::{TokenLimits, VisitorUsage};
 pub use visits::{CODE_GOOD_FOR, VISIT_PATH, Visit, Visits};
@@ -174,7 +175,9 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(dead_letters::discard))
         .routes(routes!(dead_letters::reindex))
         .routes(routes!(dead_letters::show))
+        .routes(routes!(jobs::list))
         .routes(routes!(jobs::show))
+        .routes(routes!(tenants::list))
         .routes(routes!(stats::of_fleet))
         .routes(routes!(stats::endpoints_of_fleet))
         .routes(routes!(system::show));

@@ -93,6 +93,9 @@ pub trait JobStore: Send + Sync {
     /// One job.
     async fn job(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
 
+    /// Every job that is kept, newest first: those that have not ended, and the last that have.
+    async fn jobs(&self) -> Result<Vec<Job>, StoreError>;
+
     /// The oldest job that is queued, or running under a worker whose claim has ended; it is then
     /// claimed by `worker` until `until`. At most one job in the whole fleet is claimed at a time; the
     /// worker that holds the claim gets the same job again, and its claim is renewed.

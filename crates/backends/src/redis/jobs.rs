@@ -38,6 +38,14 @@ impl JobStore for RedisStore {
         bytes.map(|bytes| read(&bytes)).transpose()
     }
 
+    async fn jobs(&self) -> Result<Vec<Job>, StoreError> {
+        let records = self.connection().hvals(JOBS).await;
+        let records: Vec<Vec<u8>> = records.map_err(|error| store_error(&error))?;
+        let mut jobs = records.iter().map(|bytes| read(bytes)).collect::<Result<Vec<Job>, _>>()?;
+        jobs.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
+        Ok(jobs)
+    }
+
     async fn claim_job(
         &self,
         worker: &WorkerId,

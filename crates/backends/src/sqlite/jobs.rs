@@ -43,6 +43,15 @@ impl JobStore for SqliteStore {
         self.database.read(find).await?.map(|record| decode(&record)).transpose()
     }
 
+    async fn jobs(&self) -> Result<Vec<Job>, StoreError> {
+        let find = |db: &Connection| -> rusqlite::Result<Vec<String>> {
+            let order = "SELECT record FROM jobs ORDER BY created_ms DESC, id DESC";
+            db.prepare_cached(order)?.query_map([], |row| row.get(0))?.collect()
+        };
+        let records = self.database.read(find).await?;
+        records.iter().map(|record| decode(record)).collect()
+    }
+
     async fn claim_job(
         &self,
         worker: &WorkerId,

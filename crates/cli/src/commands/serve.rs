@@ -8,6 +8,7 @@ use hookfleet_api::{
     Api, ApiMetrics, ConsoleLinks, FleetMetrics, FleetWatch, Guesses, Inspections, Preview, Prober,
     QueueAndStore, TokenCache, VisitorUsage, Visits,
 };
+use hookfleet_console::ConsoleParts;
 use hookfleet_domain::{AttemptRecord, Clock, Endpoint, Event, Secret, limits};
 use hookfleet_store::Sealer;
 use hookfleet_worker::{PreviewedRequest, Sender};
@@ -66,7 +67,8 @@ async fn serve(config: Config, role: Role) -> Result<(), Failure> {
     let ready = QueueAndStore::new(Arc::clone(&parts.queue), Arc::clone(&parts.store));
     let router = match (role, &config.admin_token) {
         (Role::Serve | Role::Api, Some(token)) => {
-            Some(hookfleet_api::router(api_of(&parts, &config, token.clone(), &registry)?))
+            let api = api_of(&parts, &config, token.clone(), &registry)?;
+            Some(with_console(api, &config, &stop)?)
         }
         (Role::Worker | Role::Doctor | Role::Export | Role::Import, _) | (_, None) => None,
     };
@@ -136,6 +138,22 @@ async fn bind_ops(chosen: Option<SocketAddr>) -> Result<TcpListener, Failure> {
 
 fn local(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string())
+}
+
+/// The API, and the console in front of it.
+fn with_console(
+    api: Api,
+    config: &Config,
+    stop: &CancellationToken,
+) -> Result<axum::Router, Failure> {
+    let (clock, visits) = (Arc::clone(&api.clock), api.links.visits.clone());
+    Ok(hookfleet_console::router(ConsoleParts {
+        api: hookfleet_api::router(api),
+        sealer: Sealer::new(&config.master_key).map_err(Failure::usage)?,
+        visits,
+        clock,
+        stop: stop.clone(),
+    }))
 }
 
 fn api_of(

@@ -49,6 +49,13 @@ async fn read(scene: &Scene<'_>, id: &JobId) -> Option<Job> {
     scene.store.job(id).await.expect("the job is read")
 }
 
+/// Those of these jobs that are listed, in the order of the list.
+async fn listed(scene: &Scene<'_>, of: &[&Job]) -> Vec<JobId> {
+    let jobs = scene.store.jobs().await.expect("the jobs are listed");
+    let ids = jobs.into_iter().map(|job| job.id);
+    ids.filter(|id| of.iter().any(|job| job.id == *id)).collect()
+}
+
 /// Claims for ten seconds, and answers with the job's id.
 async fn claim(scene: &Scene<'_>, worker: &str, now: Timestamp) -> Option<JobId> {
     let worker: WorkerId = scene.id(worker);
@@ -76,6 +83,11 @@ async fn one_at_a_time(scene: &Scene<'_>) {
     assert_eq!(read(scene, &old.id).await, None, "not asked for yet");
     put(scene, &new, JobState::Queued).await;
     put(scene, &old, JobState::Queued).await;
+    assert_eq!(
+        listed(scene, &[&old, &new]).await,
+        [new.id.clone(), old.id.clone()],
+        "newest first"
+    );
     assert_eq!(read(scene, &old.id).await, Some(old.clone()), "as written");
 
     let old_id = Some(old.id.clone());
