@@ -44,7 +44,7 @@ run() { if cargo nextest --version >/dev/null 2>&1; then with_nextest "$1"; else
 
 # Faults under load, as one seed says: when it fails, what it prints is its ledger.
 chaos() {
-  local command=(timeout 900 target/debug/chaos --backend embedded --seed 5 --seconds 40 --rate 50)
+  local command=(timeout 900 target/debug/chaos --backend embedded --seed 5 --seconds 40 --rate 50 --lost-only)
   say "${command[*]}"
   "${command[@]}" && return
   say "chaos FAILED (seed 5): its faults and its ledger stand above, the server's log below"

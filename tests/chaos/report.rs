@@ -29,21 +29,31 @@ pub struct Run {
 const DUPLICATES_SHARE_MAX: f64 = 0.01;
 
 impl Run {
-    /// What is wrong with it; nothing: it balances.
-    pub fn wrong(&self) -> Vec<String> {
-        let Balance { missing, duplicates, delivered, duplicates_by_cause, .. } = &self.balance;
-        let mut wrong = Vec::new();
+    /// What did not arrive; nothing: it balances.
+    pub fn lost(&self) -> Vec<String> {
+        let (missing, mut lost) = (&self.balance.missing, Vec::new());
         if !missing.is_empty() {
-            wrong.push(format!("{} deliveries are missing: {:?}", missing.len(), missing.first()));
+            lost.push(format!("{} deliveries are missing: {:?}", missing.len(), missing.first()));
         }
+        if self.left_in_queues > 0 {
+            lost.push(format!("{} messages stay in the queues", self.left_in_queues));
+        }
+        lost
+    }
+
+    /// What is wrong with it; nothing: all arrived, and what arrived again is known why.
+    pub fn wrong(&self) -> Vec<String> {
+        [self.lost(), self.repeated()].concat()
+    }
+
+    fn repeated(&self) -> Vec<String> {
+        let Balance { duplicates, delivered, duplicates_by_cause, .. } = &self.balance;
+        let mut wrong = Vec::new();
         if let Some(count) = duplicates_by_cause.get(UNEXPLAINED) {
             wrong.push(format!("{count} duplicates are unexplained"));
         }
         if share(*duplicates, *delivered) > DUPLICATES_SHARE_MAX {
             wrong.push(format!("{duplicates} duplicates of {delivered} deliveries"));
-        }
-        if self.left_in_queues > 0 {
-            wrong.push(format!("{} messages stay in the queues", self.left_in_queues));
         }
         wrong
     }
