@@ -1,7 +1,7 @@
 //! The operators' console: pages over the HTTP API, in the same process.
 //!
 //! It knows no port: whatever it shows or does it asks the API's own router for, with the caller's
-//! principal ([`api::Api`]). So authorization, validation and limits live in one place, and there is
+//! principal (`api::Api`). So authorization, validation and limits live in one place, and there is
 //! nothing here that the API and the command line cannot do. Pages are made on the server and work
 //! without scripts; what scripts add is comfort: copying, a live preview, progress by server-sent
 //! events.
