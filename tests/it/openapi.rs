@@ -159,7 +159,13 @@ async fn nothing_of_another(fleet: &Fleet, example: &Call, (acme, other): (&Thin
             let (_, asked) = call(fleet, &acme.secret, &by_id, &path).await;
             assert_eq!(asked["matched"], 0, "{asked}");
         }
-        "reindex_dead_letters" | "show_stats" | "show_worst_endpoints" | "show_system" => {
+        "list_jobs" => {
+            let own = expect("/v1/jobs", 200).await;
+            assert!(!items(&own).is_empty());
+            assert!(items(&own).iter().all(|job| job["tenant"] == "acme"), "{own}");
+        }
+        "reindex_dead_letters" | "show_stats" | "show_worst_endpoints" | "show_system"
+        | "list_tenants" => {
             expect(&path, 403).await;
         }
         unknown => panic!("{unknown} is of no tenant: what may a tenant's token do with it?"),
