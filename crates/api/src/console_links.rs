@@ -80,7 +80,7 @@ pub struct LinkView {
 
 /// Make a link that opens the tenant's console
 ///
-/// To be shown to somebody whom your product knows, such as in a frame. It needs to be opened within 5
+/// To be shown to somebody whom your product knows. It needs to be opened within 5
 /// minutes; the visit lasts for `ttl`. It cannot be taken back.
 #[utoipa::path(
     post, path = "/console-links", operation_id = "create_console_link", tag = "console",
