@@ -164,7 +164,10 @@ async fn nothing_of_another(fleet: &Fleet, example: &Call, (acme, other): (&Thin
             assert!(!items(&own).is_empty());
             assert!(items(&own).iter().all(|job| job["tenant"] == "acme"), "{own}");
         }
-        "reindex_dead_letters" | "show_stats" | "show_worst_endpoints" | "show_system"
+        "reindex_dead_letters"
+        | "show_stats"
+        | "show_worst_endpoints"
+        | "show_system"
         | "list_tenants" => {
             expect(&path, 403).await;
         }
