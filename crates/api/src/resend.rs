@@ -10,12 +10,13 @@ use hookfleet_domain::{
     Delay, Delivery, Endpoint, EndpointId, Event, EventId, Generation, IdempotencyKey, TenantId,
     limits,
 };
-use hookfleet_queue::{Outgoing, archived};
+use hookfleet_queue::Outgoing;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Api;
 use crate::endpoints::find;
+use crate::event_list;
 use crate::extract::{MaybeJson, Names};
 use crate::once::{Once, Turn};
 use crate::problem::Problem;
@@ -59,9 +60,7 @@ pub async fn resend(
     headers: HeaderMap,
     MaybeJson(request): MaybeJson<ResendRequest>,
 ) -> Result<(StatusCode, Answer<ResentView>), Problem> {
-    let event = archived(api.queue.as_ref(), &id).await?.filter(|event| event.tenant == tenant);
-    let missing = || Problem::not_found(format!("event {id} is not in the archive"));
-    let event = Arc::new(event.ok_or_else(missing)?);
+    let event = Arc::new(event_list::find(&api, &tenant, &id).await?);
     let endpoints = match request.endpoint_ids {
         Some(ids) => named(&api, &tenant, ids).await?,
         None => wanting(&api, &event).await?,

@@ -1,5 +1,7 @@
 //! Settings of the serving roles: flag, then environment, then file, then default.
 
+mod file;
+
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration as StdDuration;
@@ -225,7 +227,7 @@ const GIB: u64 = 1024 * 1024 * 1024;
 impl Settings {
     /// Adds what the file says and fills in defaults.
     pub fn complete(self, role: Role) -> Result<Config, Failure> {
-        let file = self.config.as_ref().map(read).transpose()?.unwrap_or_default();
+        let file = self.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
         let mut all = self.or(file);
         let backend = all.backend(role)?;
         let (master_key, admin_token) = all.keys(role, &backend)?;
@@ -364,43 +366,7 @@ impl Settings {
     }
 }
 
-fn read(path: &PathBuf) -> Result<Settings, Failure> {
-    let name = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("config file {name} cannot be read: {error}")))?;
-    let settings: Settings = toml::from_str(&text).map_err(|error| {
-        // The line that is wrong may hold a secret: the message alone is shown.
-        let line = error
-            .span()
-            .map_or(0, |span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
-        Failure::usage(format!("config file {name}, line {line}: {}", error.message()))
-    })?;
-    in_range(&name.to_string(), "partitions", settings.partitions, 1..=64)?;
-    in_range(&name.to_string(), "threads", settings.threads, 1..=64)?;
-    in_range(&name.to_string(), "concurrency", settings.concurrency, 1..=10_000)?;
-    let endpoints = settings.endpoint_metrics_max;
-    in_range(&name.to_string(), "endpoint_metrics_max", endpoints, 0..=10_000)?;
-    Ok(settings)
-}
-
 fn read_bundle(path: &Path) -> Result<Vec<u8>, Failure> {
     let unreadable = |error| format!("CA bundle {} cannot be read: {error}", path.display());
     std::fs::read(path).map_err(|error| Failure::usage(unreadable(error)))
-}
-
-fn in_range(
-    file: &str,
-    key: &str,
-    value: Option<u16>,
-    range: std::ops::RangeInclusive<u16>,
-) -> Result<(), Failure> {
-    match value.filter(|value| !range.contains(value)) {
-        None => Ok(()),
-        Some(value) => {
-            let (min, max) = range.into_inner();
-            Err(Failure::usage(format!(
-                "config file {file}: {key} is {value}, expected {min} to {max}"
-            )))
-        }
-    }
 }

@@ -4,6 +4,7 @@
 //! the process is killed, or when the store takes nothing, is lost: counts are for people to look at.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,18 +50,15 @@ impl Gathered {
     }
 
     fn add_endpoint(&mut self, (tenant, endpoint): (&TenantId, &EndpointId), made: &AttemptRecord) {
-        if !self.endpoints.contains_key(endpoint) {
-            if self.endpoints.len() >= ENDPOINTS_MAX {
-                return;
-            }
-            let fresh = (tenant.clone(), EndpointTally::default());
-            self.endpoints.insert(endpoint.clone(), fresh);
-        }
-        if let Some((_, tally)) = self.endpoints.get_mut(endpoint) {
-            tally.attempts += 1;
-            tally.failures += u64::from(!made.success);
-            tally.duration_ms += made.summary.duration_ms;
-        }
+        let full = self.endpoints.len() >= ENDPOINTS_MAX;
+        let tally = match self.endpoints.entry(endpoint.clone()) {
+            Entry::Occupied(known) => &mut known.into_mut().1,
+            Entry::Vacant(_) if full => return,
+            Entry::Vacant(room) => &mut room.insert((tenant.clone(), EndpointTally::default())).1,
+        };
+        tally.attempts += 1;
+        tally.failures += u64::from(!made.success);
+        tally.duration_ms += made.summary.duration_ms;
     }
 }
 
