@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, FuturesUnordered, StreamExt, TryStreamExt};
 use hookfleet_domain::{Delay, Delivery, EndpointId, Event, Timestamp};
 use hookfleet_queue::Outgoing;
 use tokio::sync::OwnedSemaphorePermit;
@@ -60,7 +59,7 @@ impl Worker {
         // The event's own slot serves its first delivery, the others wait for theirs: none holds
         // a slot while it waits for another.
         let mut first = Some(slot);
-        let deliveries = ids.into_iter().map(|id| {
+        let deliver = |id| {
             let (delivery, slot) = (Delivery::first(Arc::clone(&event), id), first.take());
             async move {
                 let slot = match slot {
@@ -69,8 +68,9 @@ impl Worker {
                 };
                 self.deliver(delivery, slot).await
             }
-        });
-        try_join_all(deliveries).await.map(|_| ())
+        };
+        // Each is looked at when something happened to it, not whenever something did to one of them.
+        ids.into_iter().map(deliver).collect::<FuturesUnordered<_>>().try_collect().await
     }
 
     async fn split(&self, event: &Arc<Event>, ids: Vec<EndpointId>) -> Result<(), GiveBack> {

@@ -132,18 +132,16 @@ fn body(shape: BodyShape, event: &Event) -> Vec<u8> {
     let data = event.data.as_ref();
     match shape {
         BodyShape::Raw => data.get().as_bytes().to_vec(),
-        BodyShape::Standard => json(&Standard { event_type, timestamp, data }),
-        BodyShape::Wrapped => json(&Wrapped { event: event_type, timestamp, data }),
+        BodyShape::Standard => around(data, &Standard { event_type, timestamp, data }),
+        BodyShape::Wrapped => around(data, &Wrapped { event: event_type, timestamp, data }),
         BodyShape::Flat => flat(event_type, data.get()),
-        BodyShape::CloudEvents => json(&CloudEvent {
-            specversion: "1.0",
-            id: event.id.as_str(),
-            source: source(event),
-            event_type,
-            time: timestamp,
-            datacontenttype: "application/json",
-            data,
-        }),
+        BodyShape::CloudEvents => {
+            let (id, source) = (event.id.as_str(), source(event));
+            let (specversion, datacontenttype, time) = ("1.0", "application/json", timestamp);
+            let event =
+                CloudEvent { specversion, id, source, event_type, time, datacontenttype, data };
+            around(data, &event)
+        }
     }
 }
 
@@ -156,9 +154,19 @@ fn source(event: &Event) -> String {
     }
 }
 
-#[expect(clippy::expect_used, reason = "texts, times and raw JSON always serialise")]
 fn json(body: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(body).expect("bodies are always JSON")
+    write(Vec::new(), body)
+}
+
+/// With room for the data at once, and for what stands around it.
+fn around(data: &RawValue, body: &impl Serialize) -> Vec<u8> {
+    write(Vec::with_capacity(data.get().len() + 512), body)
+}
+
+#[expect(clippy::expect_used, reason = "texts, times and raw JSON always serialise")]
+fn write(mut bytes: Vec<u8>, body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_writer(&mut bytes, body).expect("bodies are always JSON");
+    bytes
 }
 
 /// `{"event":TYPE, …members of data}`. A member of `data` that is itself called `event` gives way:

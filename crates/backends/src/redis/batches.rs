@@ -31,8 +31,9 @@ const CALL_MAX: usize = 64;
 /// What is known of an endpoint expires that much earlier at most, so that it need not be told with
 /// each attempt.
 const EXPIRY_AGE_MAX: Duration = Duration::from_hours(1);
-/// Writes that are under way at once.
-const WRITES: usize = 4;
+/// Writes that are under way at once: one that is answered while the other is made up. More would be
+/// smaller, and a call costs something for each endpoint in it.
+const WRITES: usize = 2;
 
 /// A worker before the gate.
 pub struct Entering {

@@ -290,30 +290,33 @@ impl Told {
     /// Counts the attempt, and writes it into the endpoint's log.
     fn count(&self, db: &Connection, line: &str) -> rusqlite::Result<u64> {
         let success = self.made.is_some_and(|made| made.success);
-        let ended = if success { self.failing(db)? } else { 0 };
+        let endpoint = self.endpoint.as_str();
+        // Asked for beforehand: `RETURNING` would have SQLite make a table for it.
+        let counts = "SELECT failing, successes + failures FROM health WHERE endpoint = ?1";
+        let counts = db
+            .prepare_cached(counts)?
+            .query_row([endpoint], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)));
+        let (failing_before, before) = counts.optional()?.unwrap_or_default();
+        let (failing, n) = (if success { 0 } else { failing_before + 1 }, before + 1);
         let count = if success {
             "INSERT INTO health
                (endpoint, failing, successes, failures, success_ms, failure_ms, expires_ms)
-             VALUES (?1, 0, 1, 0, ?2, NULL, ?3)
-             ON CONFLICT (endpoint) DO UPDATE SET failing = 0, successes = successes + 1,
-               success_ms = excluded.success_ms, expires_ms = excluded.expires_ms
-             RETURNING failing, successes + failures"
+             VALUES (?1, ?4, 1, 0, ?2, NULL, ?3)
+             ON CONFLICT (endpoint) DO UPDATE SET failing = ?4, successes = successes + 1,
+               success_ms = excluded.success_ms, expires_ms = excluded.expires_ms"
         } else {
             "INSERT INTO health
                (endpoint, failing, successes, failures, success_ms, failure_ms, expires_ms)
-             VALUES (?1, 1, 0, 1, NULL, ?2, ?3)
-             ON CONFLICT (endpoint) DO UPDATE SET failing = failing + 1, failures = failures + 1,
-               failure_ms = excluded.failure_ms, expires_ms = excluded.expires_ms
-             RETURNING failing, successes + failures"
+             VALUES (?1, ?4, 0, 1, NULL, ?2, ?3)
+             ON CONFLICT (endpoint) DO UPDATE SET failing = ?4, failures = failures + 1,
+               failure_ms = excluded.failure_ms, expires_ms = excluded.expires_ms"
         };
-        let endpoint = self.endpoint.as_str();
-        let values = params![endpoint, self.now.unix_ms(), self.health_expires_ms];
-        let (failing, n): (u64, u64) =
-            db.prepare_cached(count)?.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let values = params![endpoint, self.now.unix_ms(), self.health_expires_ms, failing];
+        db.prepare_cached(count)?.execute(values)?;
         let place = n % limits::ATTEMPTS_KEPT_MAX as u64;
         db.prepare_cached("INSERT OR REPLACE INTO attempts VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![endpoint, place, n, self.attempt_expires_ms, line])?;
-        if success && ended == 0 {
+        if success && failing_before == 0 {
             return Ok(0);
         }
         let before = throttle::find(db, endpoint)?;
@@ -326,6 +329,6 @@ impl Told {
         if after != before {
             throttle::put(db, endpoint, &after, (0, self.health_expires_ms))?;
         }
-        Ok(if success { ended } else { failing })
+        Ok(if success { failing_before } else { failing })
     }
 }

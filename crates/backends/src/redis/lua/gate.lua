@@ -7,6 +7,7 @@
 -- whose lease it is until when, the time that the rate gave it, the last answer's status.
 -- Answers a text for each: what, and "OWNER UNTIL" or "UNTIL" if it must wait.
 -- The breaker and the rate decide as domain::Throttle does.
+local call, match = redis.call, string.match
 local now = tonumber(ARGV[2])
 local stagger, horizon = tonumber(ARGV[3]), tonumber(ARGV[4])
 local health_ttl, head_start = ARGV[5], tonumber(ARGV[6])
@@ -15,7 +16,7 @@ local endpoints, answers = {}, {}
 local function text(number) return string.format('%.0f', number) end
 
 for n = 1, tonumber(ARGV[1]) do
-  local health = redis.call('HMGET', KEYS[n], 'open', 'probe', 'slot', 'next')
+  local health = call('HMGET', KEYS[n], 'open', 'probe', 'slot', 'next')
   endpoints[n] = {
     key = KEYS[n], open = tonumber(health[1]), probe = tonumber(health[2]),
     last_slot = tonumber(health[3]) or 0, next_us = tonumber(health[4]) or 0, deferred = 0,
@@ -28,7 +29,7 @@ local function held(at, lease_until, patient, interval, reserved)
     local over = math.max(at.open, at.probe or at.open)
     if now >= over then
       at.probe = lease_until
-      redis.call('HSET', at.key, 'probe', text(at.probe))
+      call('HSET', at.key, 'probe', text(at.probe))
     else
       local step, second = math.max(stagger, math.floor(interval / 1000)), over + head_start
       local slot
@@ -58,13 +59,13 @@ end
 
 -- One that is known, or must perhaps wait.
 local function look(key, at, claim, ttl, interval, more)
-  local attempt, patient, gone = string.match(more, '^(%d+) (%d+) (%S+)$')
-  local generation, _, stage, owner, lease_until = string.match(claim, '^(%d+) (%d+) (%a+) (%S+) (%d+)')
-  local known = redis.call('GET', key)
+  local attempt, patient, gone = match(more, '^(%d+) (%d+) (%S+)$')
+  local generation, _, stage, owner, lease_until = match(claim, '^(%d+) (%d+) (%a+) (%S+) (%d+)')
+  local known = call('GET', key)
   local settled, reserved, status = '0', 0, '0'
   if known then
     local g, a, s, o, u, r, _, h =
-      string.match(known, '^(%d+) (%d+) (%a+) (%S+) (%d+) (%d+) (%d+) (%d+)$')
+      match(known, '^(%d+) (%d+) (%a+) (%S+) (%d+) (%d+) (%d+) (%d+)$')
     g = tonumber(g)
     if g > tonumber(generation) then return 'skip' end
     if g == tonumber(generation) then
@@ -79,18 +80,18 @@ local function look(key, at, claim, ttl, interval, more)
   if till then
     at.deferred = at.deferred + 1
     local waits = {generation, settled, stage, '-', '0', text(keep), ARGV[2], status}
-    redis.call('SET', key, table.concat(waits, ' '), 'PX', text(ttl + till - now))
+    call('SET', key, table.concat(waits, ' '), 'PX', text(ttl + till - now))
     return why .. ' ' .. text(till)
   end
   local leased = {generation, settled, stage, owner, lease_until, '0', ARGV[2], status}
-  redis.call('SET', key, table.concat(leased, ' '), 'PX', ttl)
+  call('SET', key, table.concat(leased, ' '), 'PX', ttl)
   return 'go'
 end
 
 local function enter(key, a)
   local at, claim, ttl, interval = endpoints[tonumber(ARGV[a])], ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 3])
   -- What most are: not known, and held by nothing.
-  if not at.open and interval == 0 and redis.call('SET', key, claim, 'NX', 'PX', ttl) then return 'go' end
+  if not at.open and interval == 0 and call('SET', key, claim, 'NX', 'PX', ttl) then return 'go' end
   return look(key, at, claim, ttl, interval, ARGV[a + 4])
 end
 
@@ -99,9 +100,9 @@ for n = 1, #KEYS - #endpoints do
 end
 for _, at in ipairs(endpoints) do
   if at.touched or at.deferred > 0 then
-    redis.call('HSET', at.key, 'slot', text(at.last_slot), 'next', text(at.next_us))
-    if at.deferred > 0 then redis.call('HINCRBY', at.key, 'deferred', at.deferred) end
-    redis.call('PEXPIRE', at.key, health_ttl)
+    call('HSET', at.key, 'slot', text(at.last_slot), 'next', text(at.next_us))
+    if at.deferred > 0 then call('HINCRBY', at.key, 'deferred', at.deferred) end
+    call('PEXPIRE', at.key, health_ttl)
   end
 end
 return answers
