@@ -61,7 +61,7 @@ fn check(figures: &Value, process: &str) {
     assert_eq!(numbers(list(figures, "fan_outs"), "endpoints"), [1, 10]);
     for fan_out in list(figures, "fan_outs") {
         delivered(&fan_out["drained"]);
-        assert_eq!(fan_out["floor"]["deliveries"], 5000);
+        assert_eq!(fan_out["floor"]["deliveries"], 2 * 5000, "before and after");
         some(&fan_out["deliveries_to_floor_ratio"]);
         some(&fan_out["floor"]["cpu_us_per_delivery"]["bench"]);
         some(&fan_out["drained"]["cpu_us_per_delivery"][process]);

@@ -20,11 +20,12 @@ pub struct Workers<'a> {
 }
 
 impl Bench {
-    /// Backlogs of events that each go to so many endpoints.
+    /// Backlogs of events that each go to so many endpoints. Their floor is measured before and after: a
+    /// machine that others share is not as fast at one moment as at another.
     pub async fn fan_outs(&self) -> Result<Vec<FanOut>, Failure> {
         let mut measured = Vec::new();
         for fan_out in self.arguments.fan_outs.iter().copied() {
-            let floor = self.straight_loop(fan_out).await?;
+            let before = self.straight_loop(fan_out).await?;
             let suffix = format!("-fan-out-{fan_out}");
             let hook = |n| json!({"url": self.receiver.url_of(n), "max_in_flight": 1000});
             self.create(&suffix, (0..fan_out).map(hook)).await?;
@@ -33,8 +34,9 @@ impl Bench {
             let events = (self.arguments.backlog / fan_out).max(1);
             output::tell(&format!("draining {events} events for {fan_out} endpoints each"));
             let drained = self.drain(&load, (events, events * fan_out)).await?;
-            measured.push(FanOut::new(fan_out, drained, floor));
             self.remove(&suffix).await?;
+            let floor = before.and(&self.straight_loop(fan_out).await?);
+            measured.push(FanOut::new(fan_out, drained, floor));
         }
         Ok(measured)
     }

@@ -160,6 +160,8 @@ impl Latency {
 #[derive(Debug, Serialize)]
 pub struct Floor {
     pub deliveries: u64,
+    #[serde(skip)]
+    took: Duration,
     pub deliveries_per_s: f64,
     /// The loop's own is the bench's.
     pub cpu_us_per_delivery: Cpu,
@@ -167,7 +169,17 @@ pub struct Floor {
 
 impl Floor {
     pub fn new(deliveries: u64, took: Duration, cpu_us_per_delivery: Cpu) -> Self {
-        Self { deliveries, deliveries_per_s: per_second(deliveries, took), cpu_us_per_delivery }
+        let deliveries_per_s = per_second(deliveries, took);
+        Self { deliveries, took, deliveries_per_s, cpu_us_per_delivery }
+    }
+
+    /// What this run of it and another one come to, of as many deliveries.
+    pub fn and(self, other: &Self) -> Self {
+        let mut cpu = self.cpu_us_per_delivery;
+        for (name, us) in &mut cpu {
+            *us = u64::midpoint(*us, other.cpu_us_per_delivery.get(name).copied().unwrap_or(*us));
+        }
+        Self::new(self.deliveries + other.deliveries, self.took + other.took, cpu)
     }
 }
 
