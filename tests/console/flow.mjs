@@ -1,17 +1,20 @@
 // The console in a real browser, from signing in to a dead letter that is delivered after all:
-// `node flow.mjs URL TOKEN`. Ends with 1 and says why when anything is not as it should be.
+// `node flow.mjs URL TOKEN PAIR`. Ends with 1 and says why when anything is not as it should be.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { launch, Watch } from "./browser.mjs";
 import { receiver } from "./receiver.mjs";
 import { button, click, field, fill, follow, link, reads, signIn, text } from "./steps.mjs";
 
-const [url, token] = process.argv.slice(2);
+// PAIR: a file with a certificate and its key, as PEM.
+const [url, token, pairFile] = process.argv.slice(2);
+const pair = await readFile(pairFile, "utf8");
 const own = `${url}/tenants/acme`;
 const watch = new Watch(url);
 const browser = await launch();
 const target = await receiver();
 
-const steps = { outside, create, tryOut, live, dead, discard, change, events, tenant, visitor, withoutScripts, operator };
+const steps = { outside, create, tryOut, live, dead, discard, delivery, change, certificate, events, recover, tenant, visitor, withoutScripts, operator };
 const state = {};
 try {
   const page = await watch.page(browser);
@@ -176,6 +179,70 @@ async function discard(page) {
   target.status = 200;
 }
 
+/** What was sent, made anew without a secret, and what was answered each time. */
+async function delivery(page) {
+  await page.goto(state.endpoint);
+  await follow(page, "#attempts tr.good a[href*='/endpoints/'][href*='/events/']");
+  await reads(page, "As it would be sent today");
+  await reads(page, `POST ${target.url}`);
+  await reads(page, "X-Webhook-Signature: sha256=");
+  await reads(page, '{"thanks":true}');
+  await watch.check(page, "delivery");
+  await page.goto(`${state.event}`);
+  await follow(page, "::-p-text(request and answers)");
+  await reads(page, '"second"', "pre");
+  assert.match(await text(page), /"second"[\s\S]*<b>broken<\/b>/);
+}
+
+/** A client certificate is taken if it is one, never shown, and removed. */
+async function certificate(page) {
+  const [, certificate, key] = pair.match(/([\s\S]+?-----END CERTIFICATE-----\n)([\s\S]+)/);
+  await page.goto(`${own}/endpoints/new`);
+  await fill(page, "input[name=url]", "https://127.0.0.1:9/");
+  await fill(page, "input[name=name]", "Mutual");
+  await click(page, "::-p-text(Client certificate)");
+  await watch.check(page, "new endpoint with a certificate");
+  await fill(page, "textarea[name=certificate]", "no certificate");
+  await fill(page, "textarea[name=certificate_key]", "no key");
+  await watch.expecting([409, 422], () => follow(page, button("Create")));
+  await page.waitForSelector("[role=alert]");
+  assert.equal(await page.$eval("textarea[name=certificate_key]", (area) => area.value), "");
+  await fill(page, "textarea[name=certificate]", certificate);
+  await fill(page, "textarea[name=certificate_key]", key);
+  await follow(page, button("Create"));
+  await follow(page, link("Go on to Mutual"));
+  await reads(page, "client certificate");
+  const made = page.url();
+  await page.goto(`${made}/edit`);
+  assert.ok(!(await page.content()).includes("-----BEGIN"), "shown to nobody");
+  await click(page, "::-p-text(Client certificate: there is one)");
+  await click(page, "input[name=certificate_removed]");
+  await follow(page, button("Save"));
+  await reads(page, "Saved.");
+  assert.ok(!(await text(page)).includes("client certificate"));
+  await page.goto(`${made}/delete`);
+  await follow(page, button("Delete it"));
+}
+
+/** What an endpoint missed while it was off comes out of the archive. */
+async function recover(page) {
+  await page.goto(state.endpoint);
+  await follow(page, button("Switch off"));
+  await (await publish(page, "missed")).close();
+  await follow(page, button("Switch on"));
+  await follow(page, link("Recover"));
+  await watch.check(page, "recover");
+  await follow(page, button("Recover"));
+  assert.match(page.url(), /\/jobs\//);
+  await reads(page, "recover");
+  await reads(page, "done");
+  const came = () => target.kept.some(({ body }) => body.includes("missed"));
+  for (let tries = 0; tries < 200 && !came(); tries += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.ok(came());
+}
+
 /** Edited, by two at once; switched off and on; its secret rotated; searched. */
 async function change(page) {
   await page.goto(`${state.endpoint}/edit`);
@@ -266,16 +333,22 @@ async function tenant(page) {
 }
 
 /** Whoever comes by a link sees the tenant's console, without its tokens. */
-async function visitor() {
-  const answer = await fetch(`${url}/v1/tenants/acme/console-links`, {
-    method: "POST", headers: { authorization: `Bearer ${token}` },
-  });
-  const made = await answer.json();
-  assert.equal(answer.status, 201, JSON.stringify(made));
+async function visitor(maker) {
+  await maker.goto(`${own}/links`);
+  await watch.check(maker, "console links");
+  await fill(maker, "input[name=ttl]", "for ever");
+  await watch.expecting([422], () => follow(maker, button("Make a link")));
+  await maker.waitForSelector("[role=alert]");
+  await fill(maker, "input[name=ttl]", "10m");
+  await fill(maker, "select[name=access]", "full");
+  await follow(maker, button("Make a link"));
+  const made = await text(maker, "#link");
+  assert.ok(made.startsWith(`${url}/visit?code=`), made);
+  await watch.check(maker, "console links, made");
   const page = await watch.page(browser);
-  await page.goto(made.url.replace(/^https?:\/\/[^/]+/, url));
+  await page.goto(made);
   assert.equal(page.url(), `${url}/`, "the code does not stay in the address");
-  assert.ok(!(await text(page, "nav")).includes("Tokens"));
+  assert.doesNotMatch(await text(page, "nav"), /Tokens|Console links/);
   await watch.check(page, "visitor's overview");
   await page.goto(`${own}/endpoints`);
   await reads(page, "Website");

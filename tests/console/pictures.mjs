@@ -23,10 +23,18 @@ async function first(path, prefix) {
 const own = `/tenants/${tenant}`;
 pages.push(["overview", "/"], ["tenant", own], ["tenants", "/tenants"], ["system", "/system"]);
 pages.push(["endpoints", `${own}/endpoints`], ["endpoint-new", `${own}/endpoints/new`]);
-pages.push(["events", `${own}/events`], ["tokens", `${own}/tokens`], ["dead-letters", "/dead-letters"], ["jobs", "/jobs"]);
-const endpoint = await first(`${own}/endpoints`, `${own}/endpoints/ep_`);
-if (endpoint) pages.push(["endpoint", endpoint], ["endpoint-edit", `${endpoint}/edit`], ["rotate", `${endpoint}/rotate-secret`]);
-for (const [name, path, prefix] of [["event", `${own}/events`, `${own}/events/`], ["dead-letter", "/dead-letters", "/dead-letters/dl_"], ["job", "/jobs", "/jobs/"]]) {
+pages.push(["events", `${own}/events`], ["tokens", `${own}/tokens`], ["links", `${own}/links`], ["jobs", "/jobs"]);
+pages.push(["dead-letters", "/dead-letters"], ["nowhere", "/nowhere"]);
+// One that answers and one that does not, as the overview lists them.
+for (const [name, path, prefix] of [["endpoint", `${own}/endpoints`, `${own}/endpoints/ep_`], ["failing", own, `${own}/endpoints/ep_`]]) {
+  const found = await first(path, prefix);
+  if (!found) continue;
+  pages.push([name, found]);
+  if (name === "endpoint") for (const more of ["edit", "rotate-secret", "recover", "delete"]) pages.push([`endpoint-${more}`, `${found}/${more}`]);
+  const delivery = await first(found, `${found}/events/`);
+  if (delivery) pages.push([`${name}-delivery`, delivery]);
+}
+for (const [name, path, prefix] of [["event", `${own}/events`, `${own}/events/`], ["dead-letter", "/dead-letters", "/dead-letters/"], ["job", "/jobs", "/jobs/"]]) {
   const found = await first(path, prefix);
   if (found) pages.push([name, found]);
 }
@@ -39,7 +47,7 @@ for (const [name, path] of pages.filter(([name]) => !only || only.includes(name)
       await page.goto(url + path, { waitUntil: "load" });
       await new Promise((resolve) => setTimeout(resolve, 400));
       const wide = await page.evaluate((width) => document.documentElement.scrollWidth - width, width);
-      if (wide > 0) console.log(`${name} ${device}: ${wide} px too wide`);
+      if (wide > 0) { console.error(`${name} ${device}: ${wide} px too wide`); process.exitCode = 1; }
       await page.screenshot({ path: `${folder}/${name}-${scheme}-${device}.png`, fullPage: true });
     }
   }

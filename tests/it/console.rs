@@ -3,21 +3,26 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use e2e::fleet::{ADMIN_TOKEN, Fleet};
+use e2e::fleet::{ADMIN_TOKEN, Fleet, Folder};
 use tokio::process::Command;
 
 use crate::BINARY;
 
-#[tokio::test]
-async fn a_browser_finds_its_way() {
+crate::on_both_backends!(a_browser_finds_its_way);
+
+async fn a_browser_finds_its_way(fleet: Fleet) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let installed = tests.join("../target/console");
     // Without a browser this test fails: what is not tried out is not there.
     let mut install = Command::new(tests.join("console/install.sh"));
     assert!(install.arg(&installed).status().await.unwrap().success(), "install.sh says why");
-    let fleet = Fleet::embedded(BINARY).await;
+    let folder = Folder::new();
+    let pair = folder.path().join("pair.pem");
+    let made = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
+    let pem = [made.cert.pem(), made.signing_key.serialize_pem()].concat();
+    std::fs::write(&pair, pem.replace('\r', "")).unwrap();
     let mut node = Command::new("node");
-    node.arg("flow.mjs").args([&fleet.client.url, ADMIN_TOKEN]).current_dir(&installed);
+    node.arg("flow.mjs").args([&fleet.client.url, ADMIN_TOKEN]).arg(&pair).current_dir(&installed);
     let ended = node.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(ended.status.success(), "{}{}", text(&ended.stdout), text(&ended.stderr));

@@ -36,6 +36,7 @@ mod fan_out;
 mod isolation;
 mod lifecycle;
 mod listen;
+mod lists;
 mod monitoring;
 mod openapi;
 mod operational;

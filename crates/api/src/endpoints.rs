@@ -11,7 +11,7 @@ use hookfleet_domain::{
     ProjectId, Rotation, Signature, TenantId, limits,
 };
 use hookfleet_signing::StandardKeys;
-use hookfleet_store::Written;
+use hookfleet_store::{EndpointFilter, Written};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::openapi::{AllOfBuilder, ObjectBuilder, Ref, RefOr, Schema, Type};
@@ -241,27 +241,6 @@ pub struct ListQuery {
     cursor: Option<EndpointId>,
 }
 
-impl ListQuery {
-    fn matches(&self, endpoint: &Endpoint) -> bool {
-        let wants = |event_type: &EventType| {
-            endpoint.events.is_empty()
-                || endpoint.events.iter().any(|wanted| wanted.matches(event_type))
-        };
-        (self.project.is_none() || self.project == endpoint.project)
-            && self.active.is_none_or(|active| active == endpoint.active)
-            && self.event_type.as_ref().is_none_or(wants)
-            && self.search.as_ref().is_none_or(|text| holds(endpoint, text))
-            && self.cursor.as_ref().is_none_or(|cursor| endpoint.id > *cursor)
-    }
-}
-
-fn holds(endpoint: &Endpoint, text: &str) -> bool {
-    let text = text.to_lowercase();
-    let url = endpoint.url.to_string();
-    let texts = [endpoint.name.as_deref().unwrap_or_default(), &url, endpoint.id.as_str()];
-    texts.iter().any(|other| other.to_lowercase().contains(&text))
-}
-
 /// The tenant's endpoints
 #[utoipa::path(
     get, path = "/endpoints", operation_id = "list_endpoints", tag = "endpoints", params(ListQuery),
@@ -272,18 +251,15 @@ pub async fn list(
     Names(tenant): Names<TenantId>,
     Fields(query): Fields<ListQuery>,
 ) -> Result<Answer<Page<EndpointView>>, Problem> {
-    let page = page(query.limit, None);
-    let mut endpoints = api.store.endpoints(&tenant).await?;
-    endpoints.retain(|endpoint| query.matches(endpoint));
-    let more = endpoints.len() > page.limit;
-    endpoints.truncate(page.limit);
-    let ids: Vec<EndpointId> = endpoints.iter().map(|endpoint| endpoint.id.clone()).collect();
+    let ListQuery { project, active, event_type, search, limit, cursor } = query;
+    let filter = EndpointFilter { project, active, event_type, search };
+    let page = page(limit, cursor.as_ref().map(EndpointId::to_string));
+    let found = api.store.endpoint_page(&tenant, &filter, &page).await?;
+    let ids: Vec<EndpointId> = found.items.iter().map(|endpoint| endpoint.id.clone()).collect();
     let health = api.store.endpoint_health(&ids).await?;
-    let items = endpoints.into_iter().zip(health);
-    let now = api.clock.now();
+    let (items, now) = (found.items.into_iter().zip(health), api.clock.now());
     let items = items.map(|(endpoint, health)| EndpointView::new(endpoint, health, now)).collect();
-    let next_cursor = ids.last().filter(|_| more).map(EndpointId::to_string);
-    Ok(Answer(Page { items, next_cursor }))
+    Ok(Answer(Page { items, next_cursor: found.next_cursor }))
 }
 
 /// An endpoint

@@ -11,14 +11,14 @@ use hookfleet_domain::{
     TenantId, Timestamp, TraceParent,
 };
 use hookfleet_producer::Published;
-use hookfleet_store::{Progress, Stage};
+use hookfleet_store::{PageRequest, Progress, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::Api;
 use crate::attempts::AttemptView;
-use crate::extract::{Json, Names};
+use crate::extract::{Fields, Json, Limit, Names};
 use crate::once::idempotency_key;
 use crate::problem::Problem;
 use crate::wait;
@@ -135,21 +135,39 @@ pub struct EventView {
     accepted_at: Timestamp,
     /// Until then its deliveries are not known.
     fanned_out: bool,
+    /// All of them, unless `limit` says fewer.
     deliveries: Vec<DeliveryView>,
+    /// Where the next page of them begins; none: there is none.
+    next_cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EventQuery {
+    /// At most so many deliveries; else all of them.
+    limit: Option<Limit>,
+    cursor: Option<EndpointId>,
 }
 
 /// An event and its deliveries
+///
+/// In the order of their endpoints' ids.
 #[utoipa::path(
     get, path = "/events/{event}", operation_id = "show_event", tag = "events",
+    params(EventQuery),
     responses((status = 200, description = "What became of it.", body = EventView))
 )]
 pub async fn show(
     State(api): State<Arc<Api>>,
     Names((tenant, event)): Names<(TenantId, EventId)>,
+    Fields(query): Fields<EventQuery>,
 ) -> Result<Answer<EventView>, Problem> {
-    let status = api.store.event_status(&tenant, &event).await?;
+    let limit = query.limit.map_or(usize::MAX, Limit::get);
+    let page = PageRequest { limit, cursor: query.cursor.as_ref().map(EndpointId::to_string) };
+    let found = api.store.event_page(&tenant, &event, &page).await?;
     let missing = || Problem::not_found(format!("event {event} is not known, or was forgotten"));
-    let status = status.ok_or_else(missing)?;
+    let (status, next_cursor) = found.ok_or_else(missing)?;
     let deliveries = status.deliveries.into_iter().map(DeliveryView::from).collect();
     Ok(Answer(EventView {
         id: status.id,
@@ -160,6 +178,7 @@ pub async fn show(
         accepted_at: status.accepted_at,
         fanned_out: status.fanned_out,
         deliveries,
+        next_cursor,
     }))
 }
 

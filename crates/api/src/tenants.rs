@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::Json as Answer;
 use axum::extract::State;
 use hookfleet_domain::TenantId;
-use serde::Serialize;
-use utoipa::ToSchema;
+use hookfleet_store as store;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::Api;
-use crate::extract::Page;
+use crate::extract::{Fields, Limit, Page};
 use crate::problem::Problem;
 
 /// A tenant is a name that something belongs to.
@@ -19,14 +20,30 @@ pub struct TenantView {
     id: TenantId,
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TenantsQuery {
+    /// At most so many; else all of them.
+    limit: Option<Limit>,
+    cursor: Option<TenantId>,
+}
+
 /// Every tenant that has endpoints or tokens
 ///
-/// In the order of their names, all of them, so there is one page. For operators.
+/// In the order of their names, for operators.
 #[utoipa::path(
-    get, path = "/tenants", operation_id = "list_tenants", tag = "tokens",
+    get, path = "/tenants", operation_id = "list_tenants", tag = "tokens", params(TenantsQuery),
     responses((status = 200, description = "Their names.", body = Page<TenantView>))
 )]
-pub async fn list(State(api): State<Arc<Api>>) -> Result<Answer<Page<TenantView>>, Problem> {
-    let tenants = api.store.tenants().await?;
-    Ok(Page::whole(tenants.into_iter().map(|id| TenantView { id })))
+pub async fn list(
+    State(api): State<Arc<Api>>,
+    Fields(query): Fields<TenantsQuery>,
+) -> Result<Answer<Page<TenantView>>, Problem> {
+    let mut tenants = api.store.tenants().await?;
+    tenants.retain(|tenant| query.cursor.as_ref().is_none_or(|cursor| tenant > cursor));
+    let limit = query.limit.map_or(usize::MAX, Limit::get);
+    let found = store::Page::of_found(tenants, limit, TenantId::to_string);
+    let items = found.items.into_iter().map(|id| TenantView { id }).collect();
+    Ok(Answer(Page { items, next_cursor: found.next_cursor }))
 }

@@ -17,6 +17,7 @@ mod link;
 mod processes;
 mod scripts;
 mod stats;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod tokens;

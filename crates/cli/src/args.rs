@@ -4,9 +4,11 @@ mod bench;
 mod console;
 mod endpoint;
 mod examples;
+mod job;
 #[cfg(test)]
 mod reference;
 mod stats;
+mod tenant;
 
 use std::path::PathBuf;
 
@@ -20,7 +22,9 @@ pub use bench::BenchArgs;
 pub use console::{ConsoleArgs, ConsoleCommand};
 pub use endpoint::{EndpointArgs, EndpointCommand, EndpointFields, PreviewArgs};
 pub use examples::program;
+pub use job::{JobArgs, JobCommand};
 pub use stats::{StatsArgs, StatsCommand};
+pub use tenant::{TenantArgs, TenantCommand};
 
 /// Delivers webhooks: nothing lost, every delivery signed, one bad endpoint never felt by the others.
 #[derive(Debug, Parser)]
@@ -44,6 +48,10 @@ pub enum Command {
     Event(Box<EventArgs>),
     /// Look at dead letters, replay them, discard them.
     Dead(Box<DeadArgs>),
+    /// Who asked for replays, discards and recoveries, and how far they are.
+    Job(JobArgs),
+    /// The tenants that there are.
+    Tenant(TenantArgs),
     /// Make, list and revoke a tenant's API tokens.
     Token(Box<TokenArgs>),
     /// Counts over time, and the endpoints that fail most or take longest.

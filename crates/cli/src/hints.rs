@@ -24,6 +24,7 @@ pub fn of(status: StatusCode, path: &str) -> Option<&'static str> {
         404 if is_about("/endpoints") => {
             Some("`hookfleet endpoint list` tells which there are; other tenants' by --tenant")
         }
+        404 if is_about("/jobs") => Some("`hookfleet job list` tells which there are"),
         404 if is_about("/tokens") => {
             Some("`hookfleet token list` tells which there are; other tenants' by --tenant")
         }

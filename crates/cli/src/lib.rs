@@ -74,6 +74,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Listen(arguments) => block_on(None, commands::listen::run(arguments)),
         Command::Endpoint(arguments) => block_on(None, commands::endpoint::run(*arguments)),
         Command::Event(arguments) => block_on(None, commands::event::run(*arguments)),
+        Command::Job(arguments) => block_on(None, commands::job::run(arguments)),
+        Command::Tenant(arguments) => block_on(None, commands::tenant::run(arguments)),
         Command::Token(arguments) => block_on(None, commands::token::run(*arguments)),
         Command::Console(arguments) => block_on(None, commands::console::run(arguments)),
         Command::System(arguments) => block_on(None, commands::system::run(arguments)),

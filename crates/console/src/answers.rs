@@ -152,6 +152,7 @@ pub struct Event {
     pub accepted_at: Timestamp,
     pub fanned_out: bool,
     pub deliveries: Vec<Delivery>,
+    pub next_cursor: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -322,6 +323,13 @@ impl EndpointCounts {
 #[derive(Debug, Deserialize)]
 pub struct Content {
     pub data: Box<RawValue>,
+}
+
+/// A link to a tenant's console.
+#[derive(Debug, Deserialize)]
+pub struct Link {
+    pub url: String,
+    pub expires_at: Timestamp,
 }
 
 /// A request that was not sent.

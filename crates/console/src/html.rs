@@ -3,6 +3,9 @@
 /// Values and their texts, in a list to choose from.
 pub type Options = [(&'static str, &'static str)];
 
+/// What visitors may do.
+pub const VISITS: &Options = &[("read", "only look"), ("full", "look and change")];
+
 pub const ACTIVE: &Options = &[("true", "on"), ("false", "off")];
 
 /// `<option>`s, the one with this value chosen. A text in `blank` is that of an empty value before

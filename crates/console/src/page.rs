@@ -18,6 +18,7 @@ pub enum Section {
     DeadLetters,
     Jobs,
     Tokens,
+    Links,
     System,
 }
 
@@ -78,6 +79,7 @@ impl Shell {
                 own("/events", "Events", Section::Events),
                 link(letters, "Dead letters", Section::DeadLetters, true),
                 own("/tokens", "Tokens", Section::Tokens),
+                own("/links", "Console links", Section::Links),
             ];
             if !is_operator {
                 links.insert(4, link("/jobs".to_owned(), "Jobs", Section::Jobs, true));
@@ -98,7 +100,8 @@ impl Shell {
     /// Without what a visitor does not reach.
     #[must_use]
     pub fn of_visitor(mut self, is_visitor: bool) -> Self {
-        self.tenant_links.retain(|link| !(is_visitor && link.href.ends_with("/tokens")));
+        let closed = |link: &Link| ["/tokens", "/links"].iter().any(|end| link.href.ends_with(end));
+        self.tenant_links.retain(|link| !(is_visitor && closed(link)));
         self
     }
 

@@ -3,13 +3,16 @@
 mod attempts;
 mod dead_letter;
 mod dead_letters;
+mod delivery;
 mod endpoint;
 mod endpoint_form;
 mod endpoints;
 mod events;
 mod jobs;
+mod links;
 mod overview;
 mod preview;
+mod recover;
 mod sign_in;
 mod system;
 mod tenants;
@@ -30,11 +33,14 @@ pub fn routes() -> Router<Arc<Console>> {
         .merge(endpoint::routes())
         .merge(preview::routes())
         .merge(attempts::routes())
+        .merge(delivery::routes())
+        .merge(recover::routes())
         .merge(events::routes())
         .merge(dead_letters::routes())
         .merge(dead_letter::routes())
         .merge(jobs::routes())
         .merge(tenants::routes())
         .merge(tokens::routes())
+        .merge(links::routes())
         .merge(system::routes())
 }

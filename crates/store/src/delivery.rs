@@ -8,7 +8,7 @@ use hookfleet_domain::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::StoreError;
+use crate::{PageRequest, StoreError};
 
 /// A worker before the gate, with one attempt to make.
 #[derive(Debug, Clone)]
@@ -187,7 +187,20 @@ pub trait DeliveryStore: Send + Sync {
         &self,
         tenant: &TenantId,
         id: &EventId,
-    ) -> Result<Option<EventStatus>, StoreError>;
+    ) -> Result<Option<EventStatus>, StoreError> {
+        let whole = PageRequest { limit: usize::MAX, cursor: None };
+        let found = self.event_page(tenant, id, &whole).await?;
+        Ok(found.map(|(status, _)| status))
+    }
+
+    /// What became of an event, with a page of its deliveries, in the order of their endpoints' ids,
+    /// from the id after `page.cursor` on; and where the next page begins.
+    async fn event_page(
+        &self,
+        tenant: &TenantId,
+        id: &EventId,
+        page: &PageRequest,
+    ) -> Result<Option<(EventStatus, Option<String>)>, StoreError>;
 
     /// Asks the gate, for all entries in one round trip; answers stand in their order.
     ///

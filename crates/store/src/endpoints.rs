@@ -5,7 +5,7 @@ use hookfleet_domain::{
     AttemptRecord, DisabledReason, Endpoint, EndpointHealth, EndpointId, TenantId, Timestamp,
 };
 
-use crate::StoreError;
+use crate::{EndpointFilter, Page, PageRequest, StoreError};
 
 /// Tries at a change that others overtake.
 const TRIES_MAX: u32 = 10;
@@ -45,8 +45,18 @@ pub trait EndpointStore: Send + Sync {
         id: &EndpointId,
     ) -> Result<Option<Endpoint>, StoreError>;
 
-    /// Every endpoint of a tenant, in the order of their ids (which is that of their creation).
+    /// Every endpoint of a tenant, in the order of their ids (which is that of their creation). Opens
+    /// the secrets of all: for who delivers to them, and for exports.
     async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError>;
+
+    /// Those of a tenant that the filter admits, in the order of their ids, from the id after
+    /// `page.cursor` on. Only the secrets of those on the page are opened.
+    async fn endpoint_page(
+        &self,
+        tenant: &TenantId,
+        filter: &EndpointFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Endpoint>, StoreError>;
 
     /// Every tenant that has endpoints or tokens, in the order of their names. May take long: for exports.
     async fn tenants(&self) -> Result<Vec<TenantId>, StoreError>;

@@ -8,6 +8,7 @@
 
 mod cursor;
 mod delivery;
+mod endpoint_filter;
 mod endpoints;
 mod jobs;
 pub mod kept;
@@ -28,6 +29,7 @@ pub use cursor::DeadLetterCursor;
 pub use delivery::{
     DeliveryStore, Entry, EventStatus, Passage, Progress, Recorded, Settlement, Stage, WaitReason,
 };
+pub use endpoint_filter::EndpointFilter;
 pub use endpoints::{Change, Changes, EndpointStore, Written};
 pub use jobs::{Job, JobKind, JobState, JobStore};
 pub use processes::{Process, ProcessStore};
@@ -106,6 +108,16 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins; none: this is the last one.
     pub next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The page out of what was found: where there is a next page, one item more than `limit`.
+    pub fn of_found(mut found: Vec<T>, limit: usize, cursor: impl FnOnce(&T) -> String) -> Self {
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next_cursor = found.last().filter(|_| more).map(cursor);
+        Self { items: found, next_cursor }
+    }
 }
 
 /// Which page of a list.

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::try_join;
 use hookfleet_domain::Timestamp;
 use hookfleet_queue::search::LOOKED_AT_MAX;
 use hookfleet_queue::{Found, FoundEvent, Message, Position, QueueError, Search, wire};
@@ -18,10 +19,12 @@ use super::link::Link;
 use super::publish::ACCEPTED_AT;
 use super::values::{header, integer};
 
-/// How long the first message of a stretch may take, and each one after it: a stream does not tell
-/// its end. Whoever searches waits for that, and what is missed is seen the next time.
+/// How long the first message of a stretch may take, and each one after it. Whoever searches waits for
+/// that, and what is missed is seen the next time.
 const FIRST_WAIT_MAX: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_millis(300);
+/// The same within one chunk, whose messages are sent together.
+const CHUNK_SILENCE: Duration = Duration::from_millis(25);
 /// The first stretch, and the shortest.
 const STRETCH: Duration = Duration::from_secs(2);
 /// How many times as long as the one after it a stretch may be.
@@ -41,7 +44,7 @@ struct Seen {
 
 /// Looks for events, as long as there are stretches and patience.
 pub async fn search(link: &Link, search: &Search, now: Timestamp) -> Result<Found, QueueError> {
-    let Some((oldest, newest)) = ends(link, search, now).await? else {
+    let Some(Ends { oldest, newest, last }) = ends(link, search, now).await? else {
         return Ok(Found::NOTHING);
     };
     let since = search.since.map_or(oldest, |since| since.max(oldest));
@@ -51,7 +54,7 @@ pub async fn search(link: &Link, search: &Search, now: Timestamp) -> Result<Foun
     let (mut events, mut looked_at) = (Vec::new(), 0);
     while end > Position::at(since) {
         let begin = end.accepted_at.before(stretch).max(since);
-        let seen = read(link, search, (begin, end)).await?;
+        let seen = read(link, search, (begin, end), last).await?;
         if seen.len() > STRETCH_MESSAGES_MAX && stretch > STRETCH {
             stretch = (stretch / (2 * GROWTH)).max(STRETCH);
             continue;
@@ -77,22 +80,48 @@ pub async fn search(link: &Link, search: &Search, now: Timestamp) -> Result<Foun
     Ok(Found { events, next: None })
 }
 
-/// When the first event of the archive was accepted, and the first one of its last chunk; none: there
-/// is no archive, or nothing in it.
-async fn ends(
+/// Where the archive begins and ends.
+struct Ends {
+    /// When its first event was accepted.
+    oldest: Timestamp,
+    /// When the first one of its last chunk was.
+    newest: Timestamp,
+    /// The number of its last message: who reads knows there that no more will come, and need not
+    /// wait for silence.
+    last: i64,
+}
+
+/// None: there is no archive, or nothing in it.
+async fn ends(link: &Link, search: &Search, now: Timestamp) -> Result<Option<Ends>, QueueError> {
+    let (oldest, (newest, last)) =
+        try_join(oldest(link, search), last_chunk(link, search, now)).await?;
+    Ok(oldest.map(|oldest| Ends { oldest: oldest.before(DISORDER).min(newest), newest, last }))
+}
+
+/// When the first event of the last chunk was accepted, and the number of its last message.
+async fn last_chunk(
     link: &Link,
     search: &Search,
     now: Timestamp,
-) -> Result<Option<(Timestamp, Timestamp)>, QueueError> {
-    let Some(oldest) = first(link, search, From::First).await? else {
-        return Ok(None);
-    };
-    let newest = first(link, search, From::Last).await?.unwrap_or(now);
-    Ok(Some((oldest.before(DISORDER).min(newest), newest)))
+) -> Result<(Timestamp, i64), QueueError> {
+    let (mut newest, mut last, mut patience) = (None, i64::MAX, FIRST_WAIT_MAX);
+    if let Some(mut chunk) = consume(link, From::Last).await? {
+        while let Some(message) = next(&mut chunk, patience).await? {
+            patience = CHUNK_SILENCE;
+            last = number(&message, OFFSET).unwrap_or(i64::MAX);
+            let accepted_at = seen(message, search).map(|seen| seen.position.accepted_at);
+            newest = newest.or(accepted_at);
+            // Where events come all the time, what came since is for a later search.
+            if accepted_at.is_some_and(|at| at >= now) {
+                break;
+            }
+        }
+    }
+    Ok((newest.unwrap_or(now), last))
 }
 
-async fn first(link: &Link, search: &Search, from: From) -> Result<Option<Timestamp>, QueueError> {
-    let Some(mut consuming) = consume(link, from).await? else {
+async fn oldest(link: &Link, search: &Search) -> Result<Option<Timestamp>, QueueError> {
+    let Some(mut consuming) = consume(link, From::First).await? else {
         return Ok(None);
     };
     while let Some(message) = next(&mut consuming, FIRST_WAIT_MAX).await? {
@@ -108,6 +137,7 @@ async fn read(
     link: &Link,
     search: &Search,
     (begin, end): (Timestamp, Position),
+    last: i64,
 ) -> Result<Vec<Seen>, QueueError> {
     let from = From::Time(begin.before(DISORDER));
     let Some(mut consuming) = consume(link, from).await? else {
@@ -117,16 +147,16 @@ async fn read(
     let shortest = end.accepted_at.since(begin) <= STRETCH;
     while let Some(message) = next(&mut consuming, patience).await? {
         patience = SILENCE;
-        let Some(seen) = seen(message, search) else {
-            continue;
-        };
-        if seen.position.accepted_at > end.accepted_at.after(DISORDER) {
-            break;
+        let is_last = number(&message, OFFSET).is_some_and(|number| number >= last);
+        if let Some(seen) = seen(message, search) {
+            if seen.position.accepted_at > end.accepted_at.after(DISORDER) {
+                break;
+            }
+            if seen.position >= Position::at(begin) && seen.position < end {
+                all.push(seen);
+            }
         }
-        if seen.position >= Position::at(begin) && seen.position < end {
-            all.push(seen);
-        }
-        if all.len() > STRETCH_MESSAGES_MAX && !shortest {
+        if is_last || (all.len() > STRETCH_MESSAGES_MAX && !shortest) {
             break;
         }
     }
@@ -143,10 +173,14 @@ async fn next(
     }
 }
 
+fn number(message: &Delivery, name: &str) -> Option<i64> {
+    header(&message.properties, name).and_then(integer)
+}
+
 /// None: a plain client's message, which is there once more as an event of ours.
 fn seen(message: Delivery, search: &Search) -> Option<Seen> {
-    let number = |name| header(&message.properties, name).and_then(integer);
-    let (accepted_ms, n) = (number(ACCEPTED_AT)?, number(OFFSET).unwrap_or(0));
+    let accepted_ms = number(&message, ACCEPTED_AT)?;
+    let n = number(&message, OFFSET).unwrap_or(0);
     let accepted_at = Timestamp::from_unix_ms(accepted_ms);
     let envelope = envelope(&message.properties, accepted_at);
     let found = match wire::decode_event(message.data, envelope) {

@@ -9,8 +9,8 @@ use hookfleet_domain::{
     Timestamp, WorkerId,
 };
 use hookfleet_store::{
-    DeliveryStore, Entry, EventStatus, Passage, Progress, Recorded, Settlement, Stage, StoreError,
-    WaitReason, kept,
+    DeliveryStore, Entry, EventStatus, Page, PageRequest, Passage, Progress, Recorded, Settlement,
+    Stage, StoreError, WaitReason, kept,
 };
 use redis::AsyncCommands;
 
@@ -207,11 +207,12 @@ impl DeliveryStore for RedisStore {
         Ok(())
     }
 
-    async fn event_status(
+    async fn event_page(
         &self,
         tenant: &TenantId,
         id: &EventId,
-    ) -> Result<Option<EventStatus>, StoreError> {
+        page: &PageRequest,
+    ) -> Result<Option<(EventStatus, Option<String>)>, StoreError> {
         let key = keys::event(id);
         let fields = self.connection().hgetall(&key).await;
         let fields: HashMap<String, String> = fields.map_err(|error| store_error(&error))?;
@@ -228,9 +229,12 @@ impl DeliveryStore for RedisStore {
         let ids = ids.map(str::parse::<EndpointId>);
         let mut ids: Vec<_> =
             ids.collect::<Result<_, _>>().map_err(|error| corrupt(&key, error))?;
+        ids.retain(|to| page.cursor.as_deref().is_none_or(|cursor| to.as_str() > cursor));
         ids.sort();
+        let Page { items: ids, next_cursor } =
+            Page::of_found(ids, page.limit, EndpointId::to_string);
         let deliveries = try_join_all(ids.into_iter().map(|to| self.progress(id, to))).await?;
-        Ok(Some(EventStatus {
+        let status = EventStatus {
             id: id.clone(),
             tenant: tenant.clone(),
             event_type: about.event_type,
@@ -239,7 +243,8 @@ impl DeliveryStore for RedisStore {
             accepted_at: about.accepted_at,
             fanned_out: fields.contains_key(FANNED_OUT),
             deliveries,
-        }))
+        };
+        Ok(Some((status, next_cursor)))
     }
 
     async fn enter(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Passage>, StoreError> {

@@ -1,19 +1,23 @@
 //! Endpoints: one hash for each tenant, every write announced.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
 use futures_util::future::try_join_all;
 use hookfleet_domain::{
     AttemptRecord, Endpoint, EndpointHealth, EndpointId, TenantId, Timestamp, limits,
 };
-use hookfleet_store::{Changes, EndpointStore, StoreError, Written, wire};
+use hookfleet_store::{
+    Changes, EndpointFilter, EndpointStore, Page, PageRequest, StoreError, Written, wire,
+};
 use redis::{AsyncCommands, Script};
 
 use super::changes::RedisChanges;
 use super::scripts::{ADD_ENDPOINT, REMOVE_ENDPOINT, REPLACE_ENDPOINT};
 use super::{RedisStore, corrupt, keys, store_error};
+
+/// Records that are looked at in one round trip where not all are wanted.
+const LOOKED_AT: usize = 500;
 
 impl RedisStore {
     pub(super) async fn write(
@@ -58,6 +62,7 @@ impl RedisStore {
 #[async_trait]
 impl EndpointStore for RedisStore {
     async fn add_endpoint(&self, endpoint: &Endpoint) -> Result<Written, StoreError> {
+        self.list_tenant(&endpoint.tenant).await?;
         self.write(&ADD_ENDPOINT, endpoint, limits::ENDPOINTS_PER_TENANT_MAX as u64).await
     }
 
@@ -102,19 +107,39 @@ impl EndpointStore for RedisStore {
         Ok(endpoints)
     }
 
-    async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
-        // A scan may tell of a key twice.
-        let mut tenants = BTreeSet::new();
-        for pattern in keys::OF_TENANTS {
-            let mut connection = self.connection();
-            let keys = connection.scan_match::<_, String>(pattern).await;
-            let keys = keys.map_err(|error| store_error(&error))?;
-            let keys = keys.try_collect::<Vec<String>>().await;
-            for key in keys.map_err(|error| store_error(&error))? {
-                tenants
-                    .insert(keys::tenant_of(&key).parse().map_err(|error| corrupt(&key, error))?);
+    async fn endpoint_page(
+        &self,
+        tenant: &TenantId,
+        filter: &EndpointFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Endpoint>, StoreError> {
+        let key = keys::endpoints(tenant);
+        // A hash has no order. All ids are a small part of the records, and are cheap to sort.
+        let ids = self.connection().hkeys(&key).await;
+        let mut ids: Vec<String> = ids.map_err(|error| store_error(&error))?;
+        ids.retain(|id| page.cursor.as_ref().is_none_or(|cursor| id > cursor));
+        ids.sort_unstable();
+        let one_more = page.limit.saturating_add(1);
+        let together = if filter.admits_all() { one_more } else { LOOKED_AT };
+        let mut found = Vec::new();
+        for some in ids.chunks(together) {
+            let records: Vec<Option<Vec<u8>>> =
+                self.ask(redis::cmd("HMGET").arg(&key).arg(some)).await?;
+            // One that is missing was removed meanwhile.
+            for record in records.iter().flatten() {
+                if filter.admits(&key, record)? {
+                    found.push(wire::decode_endpoint(&self.sealer, &key, record)?);
+                }
+                if found.len() == one_more {
+                    return Ok(page_of(found, page));
+                }
             }
         }
+        Ok(page_of(found, page))
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+        let tenants = self.listed_tenants().await?;
         Ok(tenants.into_iter().collect())
     }
 
@@ -142,4 +167,8 @@ impl EndpointStore for RedisStore {
     async fn changes(&self) -> Result<Box<dyn Changes>, StoreError> {
         Ok(Box::new(RedisChanges::subscribe(self.client.clone()).await?))
     }
+}
+
+fn page_of(found: Vec<Endpoint>, page: &PageRequest) -> Page<Endpoint> {
+    Page::of_found(found, page.limit, |endpoint| endpoint.id.to_string())
 }

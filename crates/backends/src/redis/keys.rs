@@ -27,13 +27,18 @@ pub fn endpoints(tenant: &TenantId) -> String {
     format!("hf:{{t:{tenant}}}:endpoints")
 }
 
-/// Match the keys of all tenants that have something.
-pub const OF_TENANTS: [&str; 2] = ["hf:{t:*}:endpoints", "hf:{t:*}:tokens"];
+/// Tenants that something became of, and, for a while, that all of them are there.
+pub const TENANTS: &str = "hf:tenants";
+/// See [`TENANTS`].
+pub const TENANTS_WHOLE: &str = "hf:tenants:whole";
 
-/// The tenant's name in such a key.
-pub fn tenant_of(key: &str) -> &str {
-    let name = key.strip_prefix("hf:{t:").and_then(|rest| rest.split_once('}'));
-    name.map_or("", |(name, _)| name)
+/// Matches the keys of endpoints and of tokens, and few others: one pattern, for one scan of them all.
+pub const OF_TENANTS: &str = "hf:{t:*}:[et][no]*";
+
+/// The tenant whose endpoints or tokens are under this key.
+pub fn tenant_of(key: &str) -> Option<&str> {
+    let (name, what) = key.strip_prefix("hf:{t:")?.split_once('}')?;
+    matches!(what, ":endpoints" | ":tokens").then_some(name)
 }
 
 /// A tenant's tokens, by id.

@@ -17,6 +17,7 @@ fn decode(record: &[u8]) -> Result<ApiToken, StoreError> {
 #[async_trait]
 impl TokenStore for RedisStore {
     async fn add_token(&self, token: &ApiToken) -> Result<Written, StoreError> {
+        self.list_tenant(&token.tenant).await?;
         let record = wire::encode_token(token)?;
         let mut add = ADD_TOKEN.key(keys::tokens(&token.tenant));
         add.arg(token.id.as_str()).arg(record).arg(limits::TOKENS_PER_TENANT_MAX);

@@ -9,8 +9,8 @@ use hookfleet_domain::{
     Timestamp, WorkerId, limits,
 };
 use hookfleet_store::{
-    DeliveryStore, Entry, EventStatus, Passage, Recorded, Settlement, Stage, StoreError,
-    WaitReason, kept,
+    DeliveryStore, Entry, EventStatus, PageRequest, Passage, Recorded, Settlement, Stage,
+    StoreError, WaitReason, kept,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -30,15 +30,17 @@ impl DeliveryStore for SqliteStore {
         Ok(self.database.note_meanwhile(move |db| remembered.write(db))?)
     }
 
-    async fn event_status(
+    async fn event_page(
         &self,
         tenant: &TenantId,
         id: &EventId,
-    ) -> Result<Option<EventStatus>, StoreError> {
+        page: &PageRequest,
+    ) -> Result<Option<(EventStatus, Option<String>)>, StoreError> {
         // What was just remembered is known at once.
         self.database.catch_up().await?;
-        let (tenant, id) = (tenant.clone(), id.clone());
-        let found = self.database.read(move |db| events::status(db, &tenant, &id)).await?;
+        let (tenant, id, page) = (tenant.clone(), id.clone(), page.clone());
+        let read = move |db: &Connection| events::status(db, (&tenant, &id), &page);
+        let found = self.database.read(read).await?;
         found.transpose().map_err(|error| corrupt("known_events", error))
     }
 

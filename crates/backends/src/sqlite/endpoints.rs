@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use hookfleet_domain::{AttemptRecord, Endpoint, EndpointHealth, EndpointId, TenantId, limits};
-use hookfleet_store::{Changes, EndpointStore, StoreError, Written, wire};
+use hookfleet_store::{
+    Changes, EndpointFilter, EndpointStore, Page, PageRequest, StoreError, Written, wire,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::changes::SqliteChanges;
@@ -107,6 +109,21 @@ impl EndpointStore for SqliteStore {
         records.iter().map(decode).collect()
     }
 
+    async fn endpoint_page(
+        &self,
+        tenant: &TenantId,
+        filter: &EndpointFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Endpoint>, StoreError> {
+        let (owner, filter, page_asked) = (tenant.clone(), filter.clone(), page.clone());
+        let look = move |db: &Connection| look(db, &owner, &filter, &page_asked);
+        let records = self.database.read(look).await??;
+        let decode =
+            |(id, bytes): &(String, Vec<u8>)| wire::decode_endpoint(&self.sealer, id, bytes);
+        let found = records.iter().map(decode).collect::<Result<_, _>>()?;
+        Ok(Page::of_found(found, page.limit, |endpoint: &Endpoint| endpoint.id.to_string()))
+    }
+
     async fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
         let list = |db: &Connection| {
             let mut list = db.prepare(
@@ -147,6 +164,34 @@ impl EndpointStore for SqliteStore {
     async fn changes(&self) -> Result<Box<dyn Changes>, StoreError> {
         Ok(Box::new(SqliteChanges(self.changes.subscribe())))
     }
+}
+
+type Records = Vec<(String, Vec<u8>)>;
+
+/// The records of a page's endpoints, and of one more, to see whether there is a next page; the inner
+/// error: one cannot be read.
+fn look(
+    db: &Connection,
+    tenant: &TenantId,
+    filter: &EndpointFilter,
+    page: &PageRequest,
+) -> rusqlite::Result<Result<Records, StoreError>> {
+    let list = "SELECT id, record FROM endpoints WHERE tenant = ?1 AND id > ?2 ORDER BY id";
+    let mut list = db.prepare_cached(list)?;
+    let mut rows = list.query([tenant.as_str(), page.cursor.as_deref().unwrap_or_default()])?;
+    let mut found = Vec::new();
+    while found.len() <= page.limit
+        && let Some(row) = rows.next()?
+    {
+        // Most of those that do not match are only looked at where they lie.
+        let (id, record) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_blob()?);
+        match filter.admits(id, record) {
+            Ok(true) => found.push((id.to_owned(), record.to_vec())),
+            Ok(false) => {}
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(found))
 }
 
 fn key(endpoint: &Endpoint) -> (String, String, i64) {

@@ -1,7 +1,7 @@
 //! Events that are known, and what became of them.
 
 use hookfleet_domain::{EndpointId, Event, EventId, Generation, InvalidName, TenantId, Timestamp};
-use hookfleet_store::{EventStatus, Progress};
+use hookfleet_store::{EventStatus, Page, PageRequest, Progress};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::known;
@@ -72,12 +72,15 @@ struct Row {
     fanned_out: bool,
 }
 
+/// What became of an event, and where its next deliveries begin.
+pub type Status = (EventStatus, Option<String>);
+
 /// What became of an event of this tenant; the inner error: a name in the file is invalid.
 pub fn status(
     db: &Connection,
-    tenant: &TenantId,
-    id: &EventId,
-) -> rusqlite::Result<Option<Result<EventStatus, InvalidName>>> {
+    (tenant, id): (&TenantId, &EventId),
+    page: &PageRequest,
+) -> rusqlite::Result<Option<Result<Status, InvalidName>>> {
     let find = "SELECT type, project, timestamp_ms, accepted_ms, fanned_out FROM known_events
         WHERE event = ?1 AND tenant = ?2";
     let read = |row: &rusqlite::Row<'_>| {
@@ -93,9 +96,11 @@ pub fn status(
     let Some(found) = db.prepare_cached(find)?.query_row(names, read).optional()? else {
         return Ok(None);
     };
-    let deliveries = deliveries(db, id)?;
+    let deliveries = deliveries(db, id, page)?;
+    let Page { items: deliveries, next_cursor } =
+        Page::of_found(deliveries, page.limit, |(endpoint, _)| endpoint.clone());
     let status = || {
-        Ok(EventStatus {
+        let status = EventStatus {
             id: id.clone(),
             tenant: tenant.clone(),
             event_type: found.event_type.parse()?,
@@ -104,19 +109,28 @@ pub fn status(
             accepted_at: found.accepted_at,
             fanned_out: found.fanned_out,
             deliveries: deliveries.into_iter().map(progress).collect::<Result<_, _>>()?,
-        })
+        };
+        Ok((status, next_cursor))
     };
     Ok(Some(status()))
 }
 
 type Delivery = (String, known::Known);
 
-fn deliveries(db: &Connection, id: &EventId) -> rusqlite::Result<Vec<Delivery>> {
+/// Those of a page, and one more, to see whether there is a next page.
+fn deliveries(
+    db: &Connection,
+    id: &EventId,
+    page: &PageRequest,
+) -> rusqlite::Result<Vec<Delivery>> {
     let list = "SELECT endpoint, generation, attempt, stage, http_status, owner, lease_until_ms,
             updated_ms, expires_ms, reserved_ms
-        FROM deliveries WHERE event = ?1 ORDER BY endpoint";
+        FROM deliveries WHERE event = ?1 AND endpoint > ?2 ORDER BY endpoint LIMIT ?3";
+    let after = page.cursor.as_deref().unwrap_or_default();
+    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX).saturating_add(1);
     let mut list = db.prepare_cached(list)?;
-    list.query_map([id.as_str()], |row| Ok((row.get(0)?, known::read(row, 1)?)))?.collect()
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, known::read(row, 1)?));
+    list.query_map(params![id.as_str(), after, limit], read)?.collect()
 }
 
 fn progress((endpoint, known): Delivery) -> Result<Progress, InvalidName> {

@@ -1,4 +1,4 @@
-//! Jobs that workers do for a command.
+//! Jobs that workers do for a command, and `hookfleet job …`.
 
 use std::time::Duration;
 
@@ -6,13 +6,30 @@ use indicatif::ProgressBar;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::args::OutputFormat;
+use crate::args::{JobArgs, JobCommand, OutputFormat};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::{output, progress};
 
 /// How often a job is asked how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// Runs it.
+pub async fn run(arguments: JobArgs) -> Result<(), Failure> {
+    let client = Client::new(arguments.server)?;
+    match arguments.command {
+        JobCommand::List { limit } => {
+            let list = client.get("/v1/jobs", &[("limit", limit.to_string())]).await?;
+            let columns =
+                ["id", "kind", "state", "created_at", "created_by", "tenant", "matched", "done"];
+            output::table(client.output, &list, &columns)
+        }
+        JobCommand::Show { id } => {
+            let job = client.get(&format!("/v1/jobs/{id}"), &[]).await?;
+            output::answer(client.output, &job)
+        }
+    }
+}
 
 /// Follows a job that was asked for to its end, unless told not to wait.
 pub async fn follow(client: &Client, asked: Value, no_wait: bool) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
-use hookfleet_domain::{EndpointId, TenantId};
+use hookfleet_domain::{EndpointId, TenantId, limits};
 
 use super::endpoint::{ATTEMPTS_SHOWN, api_path};
 use crate::Console;
@@ -25,7 +25,18 @@ pub fn routes() -> Router<Arc<Console>> {
 #[template(path = "attempt_rows.html")]
 pub struct AttemptRows {
     pub tenant: TenantId,
+    pub endpoint: EndpointId,
     pub attempts: Vec<Attempt>,
+}
+
+/// Of an answer's body, in bytes: fifty whole ones would be too much for a page. The page of the
+/// delivery has it all.
+const BODY_SHOWN: usize = 300;
+
+impl AttemptRows {
+    fn beginning(body: &str) -> &str {
+        limits::cut(body, BODY_SHOWN)
+    }
 }
 
 /// How it is, in a line.
@@ -49,7 +60,7 @@ async fn live(
             let endpoint: Endpoint = api.get(&path).await.ok()?;
             let path = format!("{path}/attempts?limit={ATTEMPTS_SHOWN}");
             let attempts: Page<Attempt> = api.get(&path).await.ok()?;
-            let rows = AttemptRows { tenant, attempts: attempts.items };
+            let rows = AttemptRows { tenant, endpoint: id, attempts: attempts.items };
             let health = Health { endpoint };
             let parts = [("attempts", rows.render().ok()?), ("health", health.render().ok()?)];
             Some(Seen { parts: parts.to_vec(), is_last: false })

@@ -73,7 +73,8 @@ async fn page(
     let attempts: Page<Attempt> = caller.api.get(&path).await?;
     let title = endpoint.title().to_owned();
     let shell = caller.tenant_shell(Section::Endpoints, tenant, &title).noticing(done);
-    let rows = AttemptRows { tenant: tenant.clone(), attempts: attempts.items };
+    let (tenant, endpoint_id) = (tenant.clone(), id.clone());
+    let rows = AttemptRows { tenant, endpoint: endpoint_id, attempts: attempts.items };
     Ok(render(&EndpointPage { shell, endpoint, rows, tested }))
 }
 

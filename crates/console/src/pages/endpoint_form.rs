@@ -154,7 +154,20 @@ pub fn patch(form: &Fields, before: Option<&Fields>) -> Value {
     if let Some(secret) = form.some("secret") {
         patch.insert("secret".to_owned(), json!(secret));
     }
+    if let Some(certificate) = certificate(form) {
+        patch.insert("client_certificate".to_owned(), certificate);
+    }
     Value::Object(patch)
+}
+
+/// None: it stays as it is.
+fn certificate(form: &Fields) -> Option<Value> {
+    if form.ticked("certificate_removed") {
+        return Some(Value::Null);
+    }
+    let (certificate, key) = (form.get("certificate"), form.get("certificate_key"));
+    let is_given = !certificate.is_empty() || !key.is_empty();
+    is_given.then(|| json!({ "certificate": certificate, "key": key }))
 }
 
 fn words(text: &str) -> Vec<&str> {
@@ -237,6 +250,16 @@ mod tests {
                 "retry": {"schedule": []}, "max_in_flight": "many"
             }),
         );
+    }
+
+    #[test]
+    fn a_certificate_is_given_kept_or_removed() {
+        let given = [("certificate", "-C-"), ("certificate_key", "-K-")];
+        let expected = json!({"client_certificate": {"certificate": "-C-", "key": "-K-"}});
+        check(&given, None, &expected);
+        check(&given, Some(&[]), &expected);
+        check(&[("certificate", ""), ("certificate_key", "")], Some(&[]), &json!({}));
+        check(&[("certificate_removed", "1")], Some(&[]), &json!({"client_certificate": null}));
     }
 
     #[test]

@@ -94,6 +94,8 @@ struct EventPage<'a> {
     tenant: &'a TenantId,
     event: Event,
     data: Option<String>,
+    next: Option<String>,
+    is_first: bool,
 }
 
 async fn show(
@@ -102,13 +104,17 @@ async fn show(
     Query(query): Query,
 ) -> Result<Response, Refusal> {
     let path = format!("/v1/tenants/{tenant}/events/{id}");
-    let event: Event = caller.api.get(&path).await?;
+    let (deliveries, cursor) = (List { fields: Vec::new() }, query.get("cursor"));
+    let mut event: Event = caller.api.get(&deliveries.asked(&path, cursor)).await?;
+    let here = format!("/tenants/{tenant}/events/{id}");
+    let next = deliveries.next(&here, event.next_cursor.take());
     // The archive may be off, or have forgotten it.
     let content: Option<Content> = caller.api.find(&format!("{path}/content")).await?;
     let data = content.map(|content| pretty(&content.data));
     let shell =
         caller.tenant_shell(Section::Events, &tenant, &event.kind).noticing(query.get("done"));
-    Ok(render(&EventPage { shell, tenant: &tenant, event, data }))
+    let is_first = cursor.is_empty();
+    Ok(render(&EventPage { shell, tenant: &tenant, event, data, next, is_first }))
 }
 
 /// To every endpoint that wants it, or to those that are named.

@@ -28,10 +28,23 @@ pub fn routes() -> Router<Arc<Console>> {
 /// The request, or why there would be none.
 #[derive(Template)]
 #[template(path = "preview.html")]
-struct Request {
+pub struct Request {
     preview: Option<Preview>,
     body: String,
     error: String,
+}
+
+impl Request {
+    /// What the API said.
+    pub fn of(answer: Result<Preview, Refusal>) -> Self {
+        match answer {
+            Ok(preview) => {
+                let body = pretty_text(&preview.body);
+                Self { preview: Some(preview), body, error: String::new() }
+            }
+            Err(refusal) => Self { preview: None, body: String::new(), error: refusal.detail },
+        }
+    }
 }
 
 #[derive(Template)]
@@ -50,14 +63,10 @@ async fn show(
     Form(form): Form,
 ) -> Response {
     let request = match preview(&caller, &tenant, &form).await {
-        Ok(preview) => {
-            let body = pretty_text(&preview.body);
-            Request { preview: Some(preview), body, error: String::new() }
-        }
         Err(refusal) if refusal.status == StatusCode::UNAUTHORIZED => {
             return refusal.into_response();
         }
-        Err(refusal) => Request { preview: None, body: String::new(), error: refusal.detail },
+        answer => Request::of(answer),
     };
     if query.ticked("part") {
         return render(&request);

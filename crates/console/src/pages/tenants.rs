@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::Console;
 use crate::answers::Page;
 use crate::api::Refusal;
-use crate::fields::Query;
+use crate::fields::{List, Query};
 use crate::page::{Section, Shell, error, render};
 use crate::signed_in::SignedIn;
 
@@ -26,6 +26,8 @@ pub fn routes() -> Router<Arc<Console>> {
 struct TenantsPage {
     shell: Shell,
     tenants: Vec<Tenant>,
+    next: Option<String>,
+    is_first: bool,
 }
 
 #[derive(Deserialize)]
@@ -33,10 +35,13 @@ struct Tenant {
     id: TenantId,
 }
 
-async fn list(caller: SignedIn) -> Result<Response, Refusal> {
-    let page: Page<Tenant> = caller.api.get("/v1/tenants").await?;
+async fn list(caller: SignedIn, Query(query): Query) -> Result<Response, Refusal> {
+    let (list, cursor) = (List { fields: Vec::new() }, query.get("cursor"));
+    let page: Page<Tenant> = caller.api.get(&list.asked("/v1/tenants", cursor)).await?;
+    let next = list.next("/tenants", page.next_cursor);
     let shell = caller.shell(Section::Tenants, "Tenants");
-    Ok(render(&TenantsPage { shell, tenants: page.items }))
+    let is_first = cursor.is_empty();
+    Ok(render(&TenantsPage { shell, tenants: page.items, next, is_first }))
 }
 
 /// A tenant is there as soon as something is its: its console can be opened before.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use hookfleet_domain::{DisabledReason, Endpoint, EndpointHealth};
+use hookfleet_domain::{DisabledReason, Endpoint, EndpointHealth, EndpointId};
 
 use super::{Case, Scene, T0, at};
-use crate::{Change, Changes, Stage, Store, Written};
+use crate::{Change, Changes, EndpointFilter, PageRequest, Stage, Store, Written};
 
 /// A change that nobody hears of within this time was not announced.
 const CHANGE_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -14,6 +14,7 @@ const CHANGE_WAIT_MAX: Duration = Duration::from_secs(10);
 pub async fn endpoints(store: &dyn Store, prefix: &str) {
     let scene = Scene::new(store, prefix, "ep");
     written(&scene).await;
+    paged(&scene).await;
     replaced(&scene).await;
     disabled(&scene).await;
     removed(&scene).await;
@@ -69,6 +70,48 @@ async fn written(scene: &Scene<'_>) {
     let other = scene.id("other");
     let of_other = scene.store.endpoint(&other, &scene.id("a")).await;
     assert!(of_other.expect("it is read").is_none(), "another tenant's");
+}
+
+/// Pages are in the order of ids, whatever the filter, and tell of a next one only where there is one.
+async fn paged(scene: &Scene<'_>) {
+    let pages = async |filter: &EndpointFilter, limit: usize| {
+        let (mut all, mut cursor) = (Vec::new(), None);
+        loop {
+            let request = PageRequest { limit, cursor };
+            let page = scene.store.endpoint_page(&scene.tenant(), filter, &request).await;
+            let page = page.expect("the page is read");
+            all.push(page.items.into_iter().map(|endpoint| endpoint.id).collect::<Vec<_>>());
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return all;
+            }
+        }
+    };
+    let all = EndpointFilter::default;
+    let (a, b, c) = (scene.id("a"), scene.id("b"), scene.id("c"));
+    assert_eq!(pages(&all(), 2).await, [vec![a, b], vec![c]]);
+    let whole = [vec![scene.id("a"), scene.id("b"), scene.id("c")]];
+    assert_eq!(pages(&all(), 3).await, whole, "the last page is known to be the last");
+
+    let named = |text: String| EndpointFilter { search: Some(text), ..all() };
+    let b: EndpointId = scene.id("b");
+    assert_eq!(pages(&named(b.to_string().to_uppercase()), 1).await, [vec![b]], "in any case");
+    assert_eq!(pages(&named("receiver.EXAMPLE".to_owned()), 3).await, whole, "by their URL");
+    let wanting = "order.paid".parse().expect("it is an event type");
+    let wanting = EndpointFilter { event_type: Some(wanting), active: Some(true), ..all() };
+    let each = [vec![scene.id("a")], vec![scene.id("b")], vec![scene.id("c")]];
+    assert_eq!(pages(&wanting, 1).await, each, "without patterns they want every event");
+    for nobody in [
+        EndpointFilter { active: Some(false), ..all() },
+        EndpointFilter { project: Some(scene.id("shop")), ..all() },
+    ] {
+        assert_eq!(pages(&nobody, 1).await, [Vec::<EndpointId>::new()], "{nobody:?}");
+    }
+
+    let request = PageRequest { limit: 1, cursor: None };
+    let page = scene.store.endpoint_page(&scene.tenant(), &all(), &request).await;
+    let page = page.expect("the page is read");
+    check_same(&page.items[0], &scene.endpoint("a"));
 }
 
 async fn replaced(scene: &Scene<'_>) {

@@ -3,12 +3,13 @@
 use hookfleet_domain::{EndpointId, Event, Generation};
 
 use super::{Case, Scene, at};
-use crate::{EventStatus, Passage, Progress, Stage, Store};
+use crate::{EventStatus, PageRequest, Passage, Progress, Stage, Store};
 
 /// The status follows the deliveries from fan-out to their end.
 pub async fn status(store: &dyn Store, prefix: &str) {
     let scene = Scene::new(store, prefix, "st");
     fan_out(&scene).await;
+    paged(&scene).await;
     progress(&scene).await;
     reopened(&scene).await;
     recorded_first(&scene).await;
@@ -74,6 +75,26 @@ async fn fan_out(scene: &Scene<'_>) {
     assert_eq!(to, [&scene.id("a"), &scene.id("b")], "those before, too");
     let pending = |to: &Progress| to.stage == Stage::Pending && to.attempts == 0;
     assert!(status.deliveries.iter().all(pending), "not begun");
+}
+
+/// Deliveries come in pages, in the order of their endpoints; the event is on each of them.
+async fn paged(scene: &Scene<'_>) {
+    let event = scene.event("paged");
+    let endpoints = ["c", "a", "b"].map(|name| scene.id::<EndpointId>(name));
+    remember(scene, &event, Some(&endpoints)).await;
+    let page = async |limit: usize, cursor: Option<String>| {
+        let request = PageRequest { limit, cursor };
+        let found = scene.store.event_page(&event.tenant, &event.id, &request).await;
+        let (status, next) = found.expect("the page is read").expect("it is known");
+        assert_eq!(status.event_type, event.event_type);
+        let to: Vec<_> = status.deliveries.into_iter().map(|to| to.endpoint).collect();
+        (to, next)
+    };
+    let (first, next) = page(2, None).await;
+    assert_eq!(first, [scene.id("a"), scene.id("b")]);
+    assert!(next.is_some(), "there is another one");
+    assert_eq!(page(2, next).await, (vec![scene.id("c")], None));
+    assert_eq!(page(3, None).await.1, None, "the last page is known to be the last");
 }
 
 async fn progress(scene: &Scene<'_>) {
