@@ -77,7 +77,7 @@ async fn jobs_and_tenants_are_listed(fleet: Fleet) {
     let asked = fleet.client.post("/v1/dead-letters/replay", &json!({"filter": {}})).await.1;
     let id = text(&asked, "job_id");
     let jobs = items(&list(&["job", "list"]).await);
-    assert_eq!(jobs.iter().map(|job| text(job, "id")).collect::<Vec<_>>(), [id.clone()]);
+    assert_eq!((jobs.len(), text(&jobs[0], "id")), (1, id.clone()));
     assert_eq!(text(&list(&["job", "show", &id]).await, "kind"), "replay");
     let (code, _, errors) = fleet.run(&["job", "show", "job_none"]).await;
     assert_eq!(code, 3, "{errors}");
