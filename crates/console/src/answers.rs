@@ -389,6 +389,11 @@ pub struct Finding {
 }
 
 impl System {
+    /// What is wrong, and what is well.
+    pub fn findings_apart(&self) -> (Vec<&Finding>, Vec<&Finding>) {
+        self.findings.iter().partition(|finding| finding.problem.is_some())
+    }
+
     /// Deliveries and events that wait, and dead letters.
     pub fn waiting(&self) -> (u64, u64) {
         let of = |dead: bool| {

@@ -26,8 +26,6 @@ struct SystemPage {
 }
 
 async fn show(caller: SignedIn) -> Result<Response, Refusal> {
-    let mut system: System = caller.api.get("/v1/system").await?;
-    // What is wrong comes first.
-    system.findings.sort_by_key(|finding| finding.problem.is_none());
+    let system: System = caller.api.get("/v1/system").await?;
     Ok(render(&SystemPage { shell: caller.shell(Section::System, "System"), system }))
 }
