@@ -8,6 +8,8 @@ set -euo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh"
+# What the caller has set is not set in an image.
+unset "${!HOOKFLEET_@}"
 BIN=$(readlink -f "${1:?a binary}")
 say() { echo "as-in-image: $*" >&2; }
 
