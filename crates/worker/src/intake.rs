@@ -1,6 +1,7 @@
 //! Taking messages in, never more than there are slots for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hookfleet_queue::{Lease, Leases, Pauses};
@@ -93,11 +94,28 @@ enum Taken {
     Stop,
 }
 
+/// A slot that is held for a message to come; until then it is in nobody's hand.
+struct Expecting<'a>(&'a AtomicUsize);
+
+impl<'a> Expecting<'a> {
+    fn one(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Expecting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Cancel-safe: a permit that was taken is given back, and leasing loses nothing.
 async fn take(worker: &Worker, leases: &mut dyn Leases) -> Taken {
     let Ok(slot) = Arc::clone(&worker.slots).acquire_owned().await else {
         return Taken::Stop;
     };
+    let _expecting = Expecting::one(&worker.expecting);
     match leases.next().await {
         Ok(lease) => Taken::One(Box::new(lease), slot),
         Err(error) => {

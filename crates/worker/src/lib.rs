@@ -35,6 +35,7 @@ mod signer;
 mod tallies;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hookfleet_domain::{Clock, Tracer, WorkerId};
@@ -114,6 +115,8 @@ pub struct Worker {
     lanes: Lanes,
     shares: Shares,
     slots: Arc<Semaphore>,
+    /// Slots that are held for a message that has not come yet.
+    expecting: AtomicUsize,
     /// Deliveries that wait for the next moments of a rate with a slot in hand.
     dozers: Semaphore,
     /// Room for messages that events are being split into.
@@ -145,6 +148,7 @@ impl Worker {
             lanes: Lanes::default(),
             shares: Shares::of(options.concurrency),
             slots: Arc::new(Semaphore::new(options.concurrency.max(1).into())),
+            expecting: AtomicUsize::new(0),
             dozers: Semaphore::new(usize::from(options.concurrency) / DOZERS_SHARE),
             splitting: Semaphore::new(fan_out::PUBLISHED_AT_ONCE),
             health: StoreHealth::new(),
@@ -162,7 +166,8 @@ impl Worker {
     /// Deliveries in hand, and how many can be.
     pub fn in_hand(&self) -> (usize, usize) {
         let slots = usize::from(self.options.concurrency);
-        (slots.saturating_sub(self.slots.available_permits()), slots)
+        let free = self.slots.available_permits() + self.expecting.load(Ordering::Relaxed);
+        (slots.saturating_sub(free), slots)
     }
 
     /// Works until `stop`; then finishes what is under way, for as long as `drain_timeout`.
