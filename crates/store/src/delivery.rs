@@ -202,12 +202,12 @@ pub trait DeliveryStore: Send + Sync {
         page: &PageRequest,
     ) -> Result<Option<(EventStatus, Option<String>)>, StoreError>;
 
-    /// Asks the gate, for all entries in one round trip; answers stand in their order.
+    /// Asks the gate. Many who ask at once share a round trip.
     ///
     /// An attempt leased by another owner whose lease has not ended is [`Passage::Wait`], unless
     /// that owner is known to be gone ([`Self::still_alive`]). Then come the endpoint's breaker and
     /// rate ([`hookfleet_domain::Throttle`]): who is held has no lease, and a time of its own.
-    async fn enter(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Passage>, StoreError>;
+    async fn enter(&self, entry: &Entry, now: Timestamp) -> Result<Passage, StoreError>;
 
     /// Records an attempt as settled: the endpoint's counters, its attempt log, the delivery's
     /// stage. The same attempt again is not counted again. A success always settles its delivery.

@@ -1,4 +1,5 @@
-//! One delivery: lane, gate, request, send, judge.
+//! One delivery: lane, gate, request, send, judge. Rare ways are boxed: each of many deliveries at
+//! once has room for the usual way only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,40 +40,43 @@ impl Worker {
             delivery.generation = delivery.generation.get(),
             attempt.number = delivery.attempt.get(),
         );
-        let delivered = self.enter_lane(delivery).instrument(span).await;
+        let delivered = self.enter_lane(&delivery).instrument(span).await;
         drop(slot);
         delivered
     }
 
     /// A delivery that the rate has a time for within the next second waits for it here.
-    async fn enter_lane(&self, delivery: Delivery) -> Result<(), GiveBack> {
+    async fn enter_lane(&self, delivery: &Delivery) -> Result<(), GiveBack> {
         let Ok(targets) = self.targets(&delivery.event.tenant).await? else {
             self.metrics.deferred("newer");
-            return self.defer(&delivery, Delay::exactly(limits::NEWER_WAIT)).await;
+            return self.defer(delivery, Delay::exactly(limits::NEWER_WAIT)).await;
         };
         let Some(target) = targets.get(&delivery.endpoint) else {
-            return match self.pass_gate(&delivery, None).await? {
-                Gate::Open => self.give_up(delivery, DeadLetterReason::EndpointDeleted).await,
+            return match self.pass_gate(delivery, None).await? {
+                Gate::Open => {
+                    Box::pin(self.give_up(delivery, DeadLetterReason::EndpointDeleted)).await
+                }
                 Gate::Closed => Ok(()),
-                Gate::OpensSoon(wait, _) => self.defer(&delivery, Delay::exactly(wait)).await,
+                Gate::OpensSoon(wait, _) => self.defer(delivery, Delay::exactly(wait)).await,
             };
         };
         let (event, now) = (Arc::clone(&delivery.event), self.clock.now());
         let _held = match self.shares.enter(&event.tenant, Scarce(self.free_slots() == 0), now) {
             Ok(held) => held,
-            Err(until) => return self.put_off(&delivery, "share", until.since(now)).await,
+            Err(until) => return self.put_off(delivery, "share", until.since(now)).await,
         };
         loop {
             let now = self.clock.now();
             let turn = match self.lanes.enter(&target.endpoint, now).await {
                 Ok(turn) => turn,
-                Err(until) => return self.put_off(&delivery, "busy", until.since(now)).await,
+                Err(until) => return self.put_off(delivery, "busy", until.since(now)).await,
             };
-            match self.pass_gate(&delivery, Some(target)).await? {
+            match self.pass_gate(delivery, Some(target)).await? {
                 Gate::Open if !target.endpoint.active => {
-                    return self.give_up(delivery, DeadLetterReason::EndpointInactive).await;
+                    let inactive = DeadLetterReason::EndpointInactive;
+                    return Box::pin(self.give_up(delivery, inactive)).await;
                 }
-                Gate::Open => return self.attempt(delivery, target, &turn).await,
+                Gate::Open => return Box::pin(self.attempt(delivery, target, &turn)).await,
                 Gate::Closed => return Ok(()),
                 Gate::OpensSoon(wait, _dozing) => {
                     drop(turn);
@@ -94,7 +98,7 @@ impl Worker {
         let now = self.clock.now();
         let settings = target.map(|target| &target.endpoint.settings);
         let timeout = settings.map_or(limits::TIMEOUT_MIN, |settings| settings.timeout);
-        let entry = [Entry {
+        let entry = Entry {
             event: delivery.event.id.clone(),
             endpoint: delivery.endpoint.clone(),
             generation: delivery.generation,
@@ -103,16 +107,15 @@ impl Worker {
             lease_until: now.after(timeout + limits::LEASE_MARGIN),
             rate: settings.and_then(|settings| settings.rate_limit),
             patient_until: settings.and_then(|settings| patient_until(delivery, settings)),
-        }];
-        let passages =
-            self.remembered("passing the gate", || self.store.enter(&entry, now)).await?;
-        let (until, reason) = match passages.first() {
-            Some(Passage::Go) => return Ok(Gate::Open),
-            Some(Passage::Skip) | None => {
+        };
+        let passage = self.remembered("passing the gate", || self.store.enter(&entry, now)).await?;
+        let (until, reason) = match passage {
+            Passage::Go => return Ok(Gate::Open),
+            Passage::Skip => {
                 tracing::debug!("this attempt was settled before");
                 return Ok(Gate::Closed);
             }
-            Some(Passage::Wait { until, reason }) => (*until, *reason),
+            Passage::Wait { until, reason } => (until, reason),
         };
         let wait = until.since(now);
         // Of a rate's time, whole seconds are spent in the queue, and the rest here.
@@ -153,13 +156,13 @@ impl Worker {
 
     async fn attempt(
         &self,
-        delivery: Delivery,
+        delivery: &Delivery,
         target: &Target,
         turn: &Turn,
     ) -> Result<(), GiveBack> {
         let _under_way = self.metrics.attempt_begins();
         let at = self.clock.now();
-        let told = self.tracer.told(&delivery);
+        let told = self.tracer.told(delivery);
         let event = told.as_deref().unwrap_or(&delivery.event);
         let made = self.sender.attempt(target, event, (delivery.attempt, at)).await;
         let Attempted { outcome, took, record } = match made {
@@ -167,21 +170,21 @@ impl Worker {
             Err(no_egress) => {
                 tracing::error!("{no_egress}: deliveries are put off");
                 self.metrics.deferred("egress");
-                return self.defer(&delivery, Delay::exactly(limits::EGRESS_WAIT)).await;
+                return self.defer(delivery, Delay::exactly(limits::EGRESS_WAIT)).await;
             }
         };
         let concurrency = usize::from(self.options.concurrency);
         turn.made(&outcome, Crowded(self.free_slots() < concurrency / 2));
         self.metrics.attempt_ended(&target.endpoint, &outcome, took);
         if let Some(place) = self.tracer.place(&delivery.event) {
-            let of = (&delivery, &target.endpoint);
+            let of = (delivery, &target.endpoint);
             self.tracer.keep(place.attempted(of, &outcome, (at, took)));
         }
         if outcome.disables() {
-            self.disable(&target.endpoint).await?;
+            Box::pin(self.disable(&target.endpoint)).await?;
         }
         let verdict = judge(&outcome, delivery.attempt, &target.endpoint.settings.retry);
-        self.settle(delivery, &target.endpoint, record, verdict).await
+        self.settle(delivery, &target.endpoint, &record, verdict).await
     }
 }
 

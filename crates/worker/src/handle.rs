@@ -38,26 +38,27 @@ impl Worker {
         let poison = redeliveries > self.options.delivery_limit;
         match message {
             Message::Event(event) if poison => {
-                self.bury(DeadLetterReason::Poison, Remains::Event(Arc::new(event))).await
+                let remains = Remains::Event(Arc::new(event));
+                Box::pin(self.bury(DeadLetterReason::Poison, remains)).await
             }
             Message::Event(event) if redeliveries > 0 => {
-                self.fan_out_again(Arc::new(event), slot).await
+                Box::pin(self.fan_out_again(Arc::new(event), slot)).await
             }
             Message::Event(event) => {
                 self.tallies.event(&event.tenant);
                 self.fan_out(Arc::new(event), Vec::new(), slot).await
             }
             Message::Delivery(delivery) if poison => {
-                self.give_up(delivery, DeadLetterReason::Poison).await
+                Box::pin(self.give_up(&delivery, DeadLetterReason::Poison)).await
             }
             Message::Delivery(delivery) => self.deliver(delivery, slot).await,
-            Message::Draft(draft) => self.take_in(draft).await,
+            Message::Draft(draft) => Box::pin(self.take_in(draft)).await,
             Message::Newer(newer) => self.leave(&newer).await,
             Message::Malformed(raw) => {
                 tracing::warn!(error = raw.error, "a message could not be read");
                 let RawMessage { bytes, error, idempotency_key, trace } = raw;
                 let remains = Remains::Raw { bytes, error, idempotency_key, trace };
-                self.bury(DeadLetterReason::Malformed, remains).await
+                Box::pin(self.bury(DeadLetterReason::Malformed, remains)).await
             }
         }
     }

@@ -4,9 +4,10 @@
 //! short outage would make every message look like poison. Meanwhile the intake takes no more.
 
 use std::fmt::Display;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use hookfleet_queue::{Pauses, QueueError};
 use hookfleet_store::StoreError;
 use tokio::sync::watch;
@@ -57,7 +58,7 @@ impl Worker {
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        let mut hold = Hold::begin(what);
+        let mut hold = None;
         loop {
             match call().await {
                 Ok(answer) => {
@@ -66,7 +67,7 @@ impl Worker {
                 }
                 Err(error @ StoreError::Unavailable(_)) => {
                     self.health.set(false);
-                    hold.pause(&error, self, self.health.up()).await?;
+                    Hold::of(&mut hold, what).pause(&error, self, self.health.up()).await?;
                 }
                 // The store is there: only somebody who mends it helps, not that it answers.
                 Err(
@@ -74,7 +75,7 @@ impl Worker {
                     | StoreError::Corrupt { .. }
                     | StoreError::Newer { .. }),
                 ) => {
-                    hold.pause(&error, self, std::future::pending()).await?;
+                    Hold::of(&mut hold, what).pause(&error, self, pending()).await?;
                 }
             }
         }
@@ -89,14 +90,16 @@ impl Worker {
     where
         F: Future<Output = Result<(), QueueError>>,
     {
-        let mut hold = Hold::begin(what);
+        let mut hold = None;
         while let Err(error) = call().await {
-            hold.pause(&error, self, std::future::pending()).await?;
+            Hold::of(&mut hold, what).pause(&error, self, pending()).await?;
         }
         Ok(())
     }
 }
 
+/// Nearly every call succeeds at once: whatever is needed when one does not is made then, and boxed, so
+/// that what waits for an answer stays small.
 struct Hold<'a> {
     what: &'a str,
     pauses: Pauses,
@@ -105,12 +108,25 @@ struct Hold<'a> {
 }
 
 impl<'a> Hold<'a> {
-    fn begin(what: &'a str) -> Self {
-        Self { what, pauses: Pauses::new(), until: Instant::now() + HOLD_MAX, told: false }
+    /// The hold, which begins with the first failure.
+    fn of<'h>(hold: &'h mut Option<Box<Self>>, what: &'a str) -> &'h mut Self {
+        hold.get_or_insert_with(|| {
+            let (pauses, until) = (Pauses::new(), Instant::now() + HOLD_MAX);
+            Box::new(Self { what, pauses, until, told: false })
+        })
     }
 
     /// Pauses, at most until `better`; [`GiveBack`] when it has been too long, or the worker ends.
-    async fn pause(
+    fn pause<'p>(
+        &'p mut self,
+        error: &'p (impl Display + Sync),
+        worker: &'p Worker,
+        better: impl Future<Output = ()> + Send + 'p,
+    ) -> BoxFuture<'p, Result<(), GiveBack>> {
+        Box::pin(self.pause_unless(error, worker, better))
+    }
+
+    async fn pause_unless(
         &mut self,
         error: &impl Display,
         worker: &Worker,

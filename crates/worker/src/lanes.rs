@@ -61,16 +61,10 @@ impl Lanes {
     /// A turn in the endpoint's lane, or when to come again.
     pub async fn enter(&self, endpoint: &Endpoint, now: Timestamp) -> Result<Turn, Timestamp> {
         let lane = self.lane(endpoint);
-        let give_up = Instant::now() + PATIENCE;
-        loop {
-            let freed = lane.freed.notified();
-            if lane.take() {
-                return Ok(Turn { lane: Arc::clone(&lane), begun: Instant::now() });
-            }
-            if timeout_at(give_up, freed).await.is_err() {
-                return Err(lane.reserve(now));
-            }
+        if lane.take() {
+            return Ok(Turn::begin(lane));
         }
+        Box::pin(lane.wait(now)).await
     }
 
     fn lane(&self, endpoint: &Endpoint) -> Arc<Lane> {
@@ -109,6 +103,19 @@ impl Lane {
         free
     }
 
+    async fn wait(self: Arc<Self>, now: Timestamp) -> Result<Turn, Timestamp> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let freed = self.freed.notified();
+            if self.take() {
+                return Ok(Turn::begin(Arc::clone(&self)));
+            }
+            if timeout_at(give_up, freed).await.is_err() {
+                return Err(self.reserve(now));
+            }
+        }
+    }
+
     fn reserve(&self, now: Timestamp) -> Timestamp {
         let mut state = lock(&self.state);
         let width = state.width;
@@ -134,6 +141,10 @@ impl State {
 }
 
 impl Turn {
+    fn begin(lane: Arc<Lane>) -> Self {
+        Self { lane, begun: Instant::now() }
+    }
+
     /// The attempt was made. `crowded`: the worker has few slots left.
     pub fn made(&self, outcome: &Outcome, crowded: Crowded) {
         let took = self.begun.elapsed();

@@ -232,24 +232,32 @@ impl From<Outcome> for Exchange {
     }
 }
 
-async fn exchange(
+/// Sends, and reads what is answered.
+fn exchange(
     client: &Client,
     request: WireRequest,
     now: Timestamp,
-) -> reqwest::Result<Exchange> {
+) -> impl Future<Output = reqwest::Result<Exchange>> + use<> {
     let WireRequest { method, url, headers, body } = request;
-    let response = client.request(method, url).headers(headers).body(body).send().await?;
+    answer(client.request(method, url).headers(headers).body(body).send(), now)
+}
+
+async fn answer(
+    sent: impl Future<Output = reqwest::Result<Response>>,
+    now: Timestamp,
+) -> reqwest::Result<Exchange> {
+    let mut response = sent.await?;
     let status = response.status().as_u16();
     let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = asked.and_then(|value| retry_after(value, now));
     let wish = response.headers().get(WISH).and_then(|value| value.to_str().ok());
     let wish = wish.and_then(Wish::read);
-    let response_body = read(response).await?;
+    let response_body = read(&mut response).await?;
     Ok(Exchange { outcome: Outcome::Answered { status, retry_after, wish }, response_body })
 }
 
 /// Reads the body up to the cap, and keeps its beginning. Past the cap the connection is dropped.
-async fn read(mut response: Response) -> reqwest::Result<Option<String>> {
+async fn read(response: &mut Response) -> reqwest::Result<Option<String>> {
     let (mut kept, mut read) = (Vec::new(), 0);
     while let Some(chunk) = response.chunk().await? {
         read += chunk.len();

@@ -18,22 +18,22 @@ impl Worker {
     /// Settles an attempt.
     pub(crate) async fn settle(
         &self,
-        delivery: Delivery,
+        delivery: &Delivery,
         endpoint: &Endpoint,
-        record: AttemptRecord,
+        record: &AttemptRecord,
         verdict: Verdict,
     ) -> Result<(), GiveBack> {
-        let stage = self.follow(&delivery, &record.summary, verdict).await?;
-        let recorded = self.record(&delivery, Some(&record), stage).await?;
+        let stage = self.follow(delivery, &record.summary, verdict).await?;
+        let recorded = self.record(delivery, Some(record), stage).await?;
         if !recorded.first {
             return Ok(());
         }
-        self.tallies.attempt((&delivery.event.tenant, &delivery.endpoint), &record);
+        self.tallies.attempt((&delivery.event.tenant, &delivery.endpoint), record);
         if is_operational(&delivery.event.event_type) {
             return Ok(());
         }
         match Occurrence::of_count(endpoint, record.success, recorded.failure_count) {
-            Some(occurrence) => self.notify(occurrence).await,
+            Some(occurrence) => Box::pin(self.notify(occurrence)).await,
             None => Ok(()),
         }
     }
@@ -65,7 +65,7 @@ impl Worker {
                 tracing::warn!("{why}: given up as {}", reason.label());
                 let letter = delivery.clone().with_history(made.clone());
                 let letter = DeadLetter::of_delivery(letter, reason, self.clock.now());
-                self.publish_dead_letter(&letter).await?;
+                Box::pin(self.publish_dead_letter(&letter)).await?;
                 Ok(Stage::Dead)
             }
         }
@@ -74,7 +74,7 @@ impl Worker {
     /// Gives a delivery up without an attempt.
     pub(crate) async fn give_up(
         &self,
-        delivery: Delivery,
+        delivery: &Delivery,
         reason: DeadLetterReason,
     ) -> Result<(), GiveBack> {
         tracing::warn!(
@@ -85,7 +85,7 @@ impl Worker {
         );
         let letter = DeadLetter::of_delivery(delivery.clone(), reason, self.clock.now());
         self.publish_dead_letter(&letter).await?;
-        self.record(&delivery, None, Stage::Dead).await.map(|_| ())
+        self.record(delivery, None, Stage::Dead).await.map(|_| ())
     }
 
     /// Into the queue first, which is the truth, then into the store's view.

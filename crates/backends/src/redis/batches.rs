@@ -106,7 +106,7 @@ impl Batches {
     async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Question) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let gone = || StoreError::Unavailable("the store is closed".to_owned());
-        self.questions.send(question(reply)).await.map_err(|_| gone())?;
+        self.questions.reserve().await.map_err(|_| gone())?.send(question(reply));
         answer.await.map_err(|_| gone())?
     }
 }

@@ -69,24 +69,6 @@ impl RedisStore {
         })
     }
 
-    async fn pass(&self, entry: &Entry, now: Timestamp) -> Result<Passage, StoreError> {
-        let mut answer = self.gate(entry, now, None).await?;
-        if let Answer::Leased { owner, .. } = &answer
-            && !self.is_alive(owner).await?
-        {
-            answer = self.gate(entry, now, Some(owner.clone())).await?;
-        }
-        Ok(match answer {
-            Answer::Go => Passage::Go,
-            Answer::Skip => Passage::Skip,
-            Answer::Held { until, reason } => Passage::Wait { until, reason },
-            Answer::Leased { until, .. } => {
-                let until = until.min(now.after(kept::LOOK_AGAIN));
-                Passage::Wait { until, reason: WaitReason::Leased }
-            }
-        })
-    }
-
     async fn is_alive(&self, owner: &WorkerId) -> Result<bool, StoreError> {
         let alive = self.connection().exists(keys::worker(owner)).await;
         alive.map_err(|error| store_error(&error))
@@ -247,9 +229,22 @@ impl DeliveryStore for RedisStore {
         Ok(Some((status, next_cursor)))
     }
 
-    async fn enter(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Passage>, StoreError> {
-        // The connection is multiplexed: calls made at once share a round trip.
-        try_join_all(entries.iter().map(|entry| self.pass(entry, now))).await
+    async fn enter(&self, entry: &Entry, now: Timestamp) -> Result<Passage, StoreError> {
+        let mut answer = self.gate(entry, now, None).await?;
+        if let Answer::Leased { owner, .. } = &answer
+            && !self.is_alive(owner).await?
+        {
+            answer = self.gate(entry, now, Some(owner.clone())).await?;
+        }
+        Ok(match answer {
+            Answer::Go => Passage::Go,
+            Answer::Skip => Passage::Skip,
+            Answer::Held { until, reason } => Passage::Wait { until, reason },
+            Answer::Leased { until, .. } => {
+                let until = until.min(now.after(kept::LOOK_AGAIN));
+                Passage::Wait { until, reason: WaitReason::Leased }
+            }
+        })
     }
 
     async fn record(&self, settlement: &Settlement<'_>) -> Result<Recorded, StoreError> {

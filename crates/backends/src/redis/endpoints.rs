@@ -16,8 +16,8 @@ use super::changes::RedisChanges;
 use super::scripts::{ADD_ENDPOINT, REMOVE_ENDPOINT, REPLACE_ENDPOINT};
 use super::{RedisStore, corrupt, keys, store_error};
 
-/// Records that are looked at in one round trip where not all are wanted.
-const LOOKED_AT: usize = 500;
+/// Records in one round trip: ten thousand at once would be tens of MiB here, and hold up the store.
+const TOGETHER: usize = 500;
 
 impl RedisStore {
     pub(super) async fn write(
@@ -40,6 +40,20 @@ impl RedisStore {
             "conflict" => Ok(Written::Conflict),
             other => Err(corrupt(&key, format!("a script answered {other:?}"))),
         }
+    }
+
+    /// The ids of a tenant's endpoints, in order. A hash has none, and ids are a small part of it.
+    async fn ids(&self, key: &str) -> Result<Vec<String>, StoreError> {
+        let ids = self.connection().hkeys(key).await;
+        let mut ids: Vec<String> = ids.map_err(|error| store_error(&error))?;
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// The records of these, without those that were removed meanwhile.
+    async fn records(&self, key: &str, ids: &[String]) -> Result<Vec<Vec<u8>>, StoreError> {
+        let records: Vec<Option<Vec<u8>>> = self.ask(redis::cmd("HMGET").arg(key).arg(ids)).await?;
+        Ok(records.into_iter().flatten().collect())
     }
 
     async fn health(&self, id: &EndpointId) -> Result<EndpointHealth, StoreError> {
@@ -99,11 +113,13 @@ impl EndpointStore for RedisStore {
 
     async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError> {
         let key = keys::endpoints(tenant);
-        let records = self.connection().hvals(&key).await;
-        let records: Vec<Vec<u8>> = records.map_err(|error| store_error(&error))?;
-        let decode = |bytes: &Vec<u8>| wire::decode_endpoint(&self.sealer, &key, bytes);
-        let mut endpoints: Vec<Endpoint> = records.iter().map(decode).collect::<Result<_, _>>()?;
-        endpoints.sort_by(|a, b| a.id.cmp(&b.id));
+        let ids = self.ids(&key).await?;
+        let mut endpoints = Vec::with_capacity(ids.len());
+        for some in ids.chunks(TOGETHER) {
+            for record in self.records(&key, some).await? {
+                endpoints.push(wire::decode_endpoint(&self.sealer, &key, &record)?);
+            }
+        }
         Ok(endpoints)
     }
 
@@ -114,21 +130,15 @@ impl EndpointStore for RedisStore {
         page: &PageRequest,
     ) -> Result<Page<Endpoint>, StoreError> {
         let key = keys::endpoints(tenant);
-        // A hash has no order. All ids are a small part of the records, and are cheap to sort.
-        let ids = self.connection().hkeys(&key).await;
-        let mut ids: Vec<String> = ids.map_err(|error| store_error(&error))?;
+        let mut ids = self.ids(&key).await?;
         ids.retain(|id| page.cursor.as_ref().is_none_or(|cursor| id > cursor));
-        ids.sort_unstable();
         let one_more = page.limit.saturating_add(1);
-        let together = if filter.admits_all() { one_more } else { LOOKED_AT };
+        let together = if filter.admits_all() { one_more } else { TOGETHER };
         let mut found = Vec::new();
         for some in ids.chunks(together) {
-            let records: Vec<Option<Vec<u8>>> =
-                self.ask(redis::cmd("HMGET").arg(&key).arg(some)).await?;
-            // One that is missing was removed meanwhile.
-            for record in records.iter().flatten() {
-                if filter.admits(&key, record)? {
-                    found.push(wire::decode_endpoint(&self.sealer, &key, record)?);
+            for record in self.records(&key, some).await? {
+                if filter.admits(&key, &record)? {
+                    found.push(wire::decode_endpoint(&self.sealer, &key, &record)?);
                 }
                 if found.len() == one_more {
                     return Ok(page_of(found, page));

@@ -44,14 +44,10 @@ impl DeliveryStore for SqliteStore {
         found.transpose().map_err(|error| corrupt("known_events", error))
     }
 
-    async fn enter(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Passage>, StoreError> {
-        let (entries, living) = (entries.to_vec(), Arc::clone(&self.living));
-        let longest = entries.iter().map(|entry| entry.lease_until.since(now)).max();
-        let expires_ms = self.expiry(longest.unwrap_or_default() + self.status_ttl);
-        let enter = move |db: &Connection| {
-            let enter = |entry| enter(db, entry, now, (&living, expires_ms));
-            entries.iter().map(enter).collect()
-        };
+    async fn enter(&self, entry: &Entry, now: Timestamp) -> Result<Passage, StoreError> {
+        let (entry, living) = (entry.clone(), Arc::clone(&self.living));
+        let expires_ms = self.expiry(entry.lease_until.since(now) + self.status_ttl);
+        let enter = move |db: &Connection| enter(db, &entry, now, (&living, expires_ms));
         Ok(self.database.note(enter).await?)
     }
 

@@ -1,7 +1,5 @@
 //! The gate before an attempt.
 
-use std::time::Duration;
-
 use super::{Case, Scene, at};
 use crate::{Passage, Stage, Store, WaitReason};
 
@@ -101,14 +99,9 @@ async fn many_at_once(scene: &Scene<'_>) {
     done.record(1, 200, Stage::Delivered).await;
     let fresh = Case::new(scene, "many", "fresh");
 
-    let now = at(0).after(Duration::from_secs(1));
-    let entries = [&done, &leased, &fresh].map(|case| case.entry(1, "b", now));
-    let answers = scene.store.enter(&entries, now).await;
-    let answers = answers.expect("the gate answers");
-    assert_eq!(answers.len(), 3, "one answer for each entry");
-    assert_eq!(answers[0], Passage::Skip, "in the order of the entries");
-    check_waits(answers[1], 2, 60, "in the order of the entries");
-    assert_eq!(answers[2], Passage::Go, "in the order of the entries");
-    let none = scene.store.enter(&[], now).await;
-    assert_eq!(none.expect("the gate answers"), [], "nobody at the gate");
+    let [done, leased, fresh] = [&done, &leased, &fresh].map(|case| case.enter(1, "b", at(1)));
+    let answers = tokio::join!(done, leased, fresh);
+    assert_eq!(answers.0, Passage::Skip, "each has its own answer");
+    check_waits(answers.1, 2, 60, "each has its own answer");
+    assert_eq!(answers.2, Passage::Go, "each has its own answer");
 }

@@ -20,8 +20,7 @@ fn later(at: Timestamp, ms: u64) -> Timestamp {
 
 async fn enter(case: &Case<'_>, now: Timestamp, change: impl Fn(Entry) -> Entry) -> Passage {
     let entry = change(case.entry(1, "w", now));
-    let answers = case.store.enter(&[entry], now).await;
-    answers.expect("the gate answers")[0]
+    case.store.enter(&entry, now).await.expect("the gate answers")
 }
 
 /// Until when its breaker is open, as the list of all of them says.
