@@ -27,8 +27,8 @@ pub struct Expiring {
     until: Option<Timestamp>,
 }
 
-/// Headers that carry a signature.
-pub type SignatureHeaders = Vec<(String, String)>;
+/// Headers that carry a signature: name and value.
+pub type SignatureHeaders<'a> = Vec<(&'a str, String)>;
 
 impl Signer {
     pub fn new(endpoint: &Endpoint) -> Self {
@@ -59,13 +59,13 @@ impl Signer {
         id: &str,
         now: Timestamp,
         body: &[u8],
-    ) -> Result<SignatureHeaders, KeyError> {
+    ) -> Result<SignatureHeaders<'_>, KeyError> {
         Ok(match self {
             Self::None => Vec::new(),
             Self::Unusable(error) => return Err(*error),
             Self::Hex { key, header, prefixed } => {
                 let sign = if *prefixed { sign_sha256_hex } else { sign_hex };
-                vec![(header.as_str().to_owned(), sign(key, body))]
+                vec![(header.as_str(), sign(key, body))]
             }
             Self::Standard(keys) => {
                 let v1 = alive(keys, now).map(|keys| &keys.v1);
@@ -97,10 +97,10 @@ fn alive(keys: &[Expiring], now: Timestamp) -> impl Iterator<Item = &StandardKey
     keys.iter().filter(move |key| key.until.is_none_or(|until| until > now)).map(|key| &key.keys)
 }
 
-fn standard_headers(id: &str, now: Timestamp, signature: String) -> SignatureHeaders {
+fn standard_headers(id: &str, now: Timestamp, signature: String) -> SignatureHeaders<'static> {
     vec![
-        ("webhook-id".to_owned(), id.to_owned()),
-        ("webhook-timestamp".to_owned(), now.unix_s().to_string()),
-        ("webhook-signature".to_owned(), signature),
+        ("webhook-id", id.to_owned()),
+        ("webhook-timestamp", now.unix_s().to_string()),
+        ("webhook-signature", signature),
     ]
 }

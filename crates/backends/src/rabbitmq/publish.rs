@@ -84,7 +84,8 @@ async fn send(channel: &Channel, letter: Letter) -> Result<(), QueueError> {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     let (exchange, key) = (letter.exchange.as_str().into(), letter.key.as_str().into());
     let sent = channel.basic_publish(exchange, key, options, &letter.body, letter.properties);
-    let confirm = sent.await.map_err(|error| queue_error(&error))?;
+    // Boxed, for it is large, and over at once: many wait for their confirms.
+    let confirm = Box::pin(sent).await.map_err(|error| queue_error(&error))?;
     match confirm.await.map_err(|error| queue_error(&error))? {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(_)) => {

@@ -44,8 +44,8 @@ pub struct Entering {
     pub ttl: Duration,
 }
 
-/// What the gate's script said: what, and if it must wait, for whose lease, and until when.
-pub type Answer = String;
+/// What the gate's script said; see there.
+pub type Answer = Value;
 
 /// A settled attempt, as the script takes it.
 pub struct Settling {
@@ -235,13 +235,12 @@ impl Call {
     fn answer(self, answer: Value) {
         match self {
             Self::Enter(all) => {
-                let texts = Vec::<String>::from_redis_value(answer).unwrap_or_default();
-                let mut texts = texts.into_iter();
+                let mut answers = answer.into_sequence().unwrap_or_default().into_iter();
                 for (Entering { entry, .. }, reply) in all {
                     let too_little =
                         || corrupt(entry.endpoint.as_str(), "the gate said too little");
                     // Whoever asked may have gone; the lease ends by itself.
-                    drop(reply.send(texts.next().ok_or_else(too_little)));
+                    drop(reply.send(answers.next().ok_or_else(too_little)));
                 }
             }
             Self::Settle(all) => {

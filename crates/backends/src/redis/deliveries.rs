@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join_all;
 use hookfleet_domain::{
     BREAKER_OPENS_AFTER, EndpointId, Event, EventId, EventType, Generation, ProjectId, TenantId,
     Timestamp, WorkerId,
@@ -12,7 +12,7 @@ use hookfleet_store::{
     DeliveryStore, Entry, EventStatus, Page, PageRequest, Passage, Progress, Recorded, Settlement,
     Stage, StoreError, WaitReason, kept,
 };
-use redis::AsyncCommands;
+use redis::{AsyncCommands, Value};
 
 use super::batches::{Entering, Remembering, Settling};
 use super::scripts::RESTAGE;
@@ -36,13 +36,20 @@ enum Answer {
 }
 
 impl Answer {
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Int(1) => Some(Self::Go),
+            Value::Int(0) => Some(Self::Skip),
+            Value::BulkString(text) => Self::parse(str::from_utf8(text).ok()?),
+            _ => None,
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let until = |text: &str| text.parse().ok().map(Timestamp::from_unix_ms);
         let held = |text, reason| Some(Self::Held { until: until(text)?, reason });
         let mut words = text.split(' ');
         match (words.next()?, words.next(), words.next()) {
-            ("go", None, None) => Some(Self::Go),
-            ("skip", None, None) => Some(Self::Skip),
             ("wait", Some(owner), Some(text)) => {
                 Some(Self::Leased { owner: owner.parse().ok()?, until: until(text)? })
             }
@@ -63,7 +70,7 @@ impl RedisStore {
         let ttl = entry.lease_until.since(now) + self.status_ttl;
         let entering = Entering { entry: entry.clone(), now, gone, ttl };
         let answer = self.batches.enter(entering).await?;
-        Answer::parse(&answer).ok_or_else(|| {
+        Answer::read(&answer).ok_or_else(|| {
             let key = keys::delivery(&entry.endpoint, &entry.event);
             corrupt(&key, format!("the gate answered {answer:?}"))
         })
@@ -107,12 +114,9 @@ impl RedisStore {
         progress(endpoint, &known).ok_or_else(|| corrupt(&key, format!("it is {known:?}")))
     }
 
-    /// An event must be remembered for as long as its deliveries are. Most are delivered at once,
-    /// and cost no round trip here.
+    /// An event must be remembered for as long as its deliveries are. Most are delivered at once, and
+    /// do not ask for it.
     async fn keep_event(&self, event: &EventId, stage: Stage) -> Result<(), StoreError> {
-        if kept::delivery(stage, self.status_ttl) <= self.status_ttl {
-            return Ok(());
-        }
         // `GT`: never shortened.
         let mut keep = redis::cmd("PEXPIRE");
         keep.arg(keys::event(event)).arg(millis(kept::delivery(stage, self.status_ttl))).arg("GT");
@@ -263,8 +267,10 @@ impl DeliveryStore for RedisStore {
             http_status: summary.and_then(|summary| summary.http_status),
             ttl: kept::delivery(stage, self.status_ttl),
         };
-        let recorded = self.batches.settle(settling);
-        let (recorded, ()) = try_join(recorded, self.keep_event(&event.id, stage)).await?;
+        if kept::delivery(stage, self.status_ttl) > self.status_ttl {
+            Box::pin(self.keep_event(&event.id, stage)).await?;
+        }
+        let recorded = self.batches.settle(settling).await?;
         let failed = recorded.first && attempt.is_some_and(|attempt| !attempt.success);
         if failed && recorded.failure_count >= BREAKER_OPENS_AFTER {
             self.list_broken(endpoint, now).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hookfleet_domain::{
     AttemptRecord, AttemptSummary, EndpointId, Event, EventId, Generation, Held, Passing, TenantId,
-    Timestamp, WorkerId, limits,
+    Throttle, Timestamp, WorkerId, limits,
 };
 use hookfleet_store::{
     DeliveryStore, Entry, EventStatus, PageRequest, Passage, Recorded, Settlement, Stage,
@@ -154,6 +154,14 @@ fn enter(
     (living, expires_ms): (&Living, i64),
 ) -> rusqlite::Result<Passage> {
     let key = (entry.event.as_str(), entry.endpoint.as_str());
+    let throttle = throttle_of(db, entry)?;
+    let fresh = Known::fresh(Some(entry.generation), expires_ms);
+    if throttle.open_until.is_none() && entry.rate.is_none() {
+        let leased = entered(fresh.clone(), entry, now, None);
+        if known::lease_planned(db, key, &leased)? {
+            return Ok(Passage::Go);
+        }
+    }
     let known = known::find(db, key)?;
     let gate = known.as_ref().map(|known| known.gate(entry, now, |owner| living.knows(owner)));
     match gate {
@@ -165,24 +173,9 @@ fn enter(
         }
     }
     let known = known.filter(|known| known.generation == Some(entry.generation));
-    let known = known.unwrap_or_else(|| Known::fresh(Some(entry.generation), expires_ms));
-    let held = hold(db, entry, known.reserved, now)?;
-    let first = entry.attempt.index() == 0;
-    let lease = Lease { owner: entry.owner.to_string(), until: entry.lease_until };
-    let (waits, reserved) = match held {
-        None => (Duration::ZERO, None),
-        Some(Held::Breaker(until)) => (until.since(now), None),
-        Some(Held::Rate(until)) => (until.since(now), Some(until)),
-    };
-    let entered = Known {
-        stage: if first { Stage::Pending } else { Stage::Retrying },
-        lease: held.is_none().then_some(lease),
-        updated_ms: Some(now.unix_ms()),
-        expires_ms: expires_ms.saturating_add(i64::try_from(waits.as_millis()).unwrap_or(0)),
-        reserved,
-        ..known
-    };
-    known::put(db, key, &entered)?;
+    let known = known.map_or(fresh, |known| Known { expires_ms, ..known });
+    let held = hold(db, (entry, throttle), known.reserved, now)?;
+    known::put(db, key, &entered(known, entry, now, held))?;
     Ok(match held {
         None => Passage::Go,
         Some(Held::Breaker(until)) => Passage::Wait { until, reason: WaitReason::Breaker },
@@ -190,21 +183,43 @@ fn enter(
     })
 }
 
-/// Do breaker and rate hold it? Who asks for neither costs nothing here.
+/// A delivery that was at the gate: leased, or held.
+fn entered(known: Known, entry: &Entry, now: Timestamp, held: Option<Held>) -> Known {
+    let first = entry.attempt.index() == 0;
+    let lease = || Lease { owner: entry.owner.to_string(), until: entry.lease_until };
+    let (waits, reserved) = match held {
+        None => (Duration::ZERO, None),
+        Some(Held::Breaker(until)) => (until.since(now), None),
+        Some(Held::Rate(until)) => (until.since(now), Some(until)),
+    };
+    Known {
+        stage: if first { Stage::Pending } else { Stage::Retrying },
+        lease: held.is_none().then(lease),
+        updated_ms: Some(now.unix_ms()),
+        expires_ms: known.expires_ms.saturating_add(i64::try_from(waits.as_millis()).unwrap_or(0)),
+        reserved,
+        ..known
+    }
+}
+
+/// The breaker and the rate that it may be held by; who asks for neither costs nothing here.
+fn throttle_of(db: &Connection, entry: &Entry) -> rusqlite::Result<Throttle> {
+    if entry.rate.is_none() && entry.patient_until.is_none() {
+        return Ok(Throttle::default());
+    }
+    throttle::find(db, entry.endpoint.as_str())
+}
+
+/// Do breaker and rate hold it?
 fn hold(
     db: &Connection,
-    entry: &Entry,
+    (entry, before): (&Entry, Throttle),
     reserved: Option<Timestamp>,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Held>> {
-    let (rate, patient_until) = (entry.rate, entry.patient_until);
-    if rate.is_none() && patient_until.is_none() {
-        return Ok(None);
-    }
-    let before = throttle::find(db, entry.endpoint.as_str())?;
+    let Entry { rate, patient_until, lease_until, .. } = *entry;
     let mut after = before;
-    let passing = Passing { rate, reserved, patient_until, lease_until: entry.lease_until };
-    let held = after.pass(&passing, now).err();
+    let held = after.pass(&Passing { rate, reserved, patient_until, lease_until }, now).err();
     if after != before || held.is_some() {
         let expires_ms = now.after(kept::HEALTH).unix_ms();
         let counted = (held.is_some().into(), expires_ms);
@@ -246,28 +261,9 @@ struct Told {
 
 impl Told {
     fn record(&self, db: &Connection) -> rusqlite::Result<Recorded> {
-        let key = (self.event.as_str(), self.endpoint.as_str());
-        let known = known::find(db, key)?;
-        let told = known::Told {
-            generation: self.generation,
-            attempt: self.made.map(|made| (made.attempt, made.success)),
-        };
-        if known.as_ref().is_some_and(|known| known.knows(told)) {
+        if !self.settle(db)? {
             return Ok(Recorded { first: false, failure_count: self.failing(db)? });
         }
-        let known = known.filter(|known| known.generation == Some(self.generation));
-        let known = known.unwrap_or_else(|| Known::fresh(Some(self.generation), 0));
-        let recorded = Known {
-            attempt: self.made.map_or(known.attempt, |made| known.attempt.max(made.attempt)),
-            stage: self.stage,
-            http_status: self.made.map_or(known.http_status, |made| made.http_status),
-            lease: None,
-            reserved: None,
-            updated_ms: Some(self.now.unix_ms()),
-            expires_ms: self.expires_ms,
-            ..known
-        };
-        known::put(db, key, &recorded)?;
         if self.event_too {
             events::keep(db, &self.event, self.expires_ms)?;
         }
@@ -276,6 +272,41 @@ impl Told {
             None => self.failing(db)?,
         };
         Ok(Recorded { first: true, failure_count })
+    }
+
+    /// Where the delivery stands now; false: all of this was known before.
+    fn settle(&self, db: &Connection) -> rusqlite::Result<bool> {
+        let key = (self.event.as_str(), self.endpoint.as_str());
+        let fresh = Known::fresh(Some(self.generation), 0);
+        if self.made.is_some_and(|made| made.success)
+            && known::settle_leased(db, key, &self.settled(fresh.clone()))?
+        {
+            return Ok(true);
+        }
+        let known = known::find(db, key)?;
+        let told = known::Told {
+            generation: self.generation,
+            attempt: self.made.map(|made| (made.attempt, made.success)),
+        };
+        if known.as_ref().is_some_and(|known| known.knows(told)) {
+            return Ok(false);
+        }
+        let known = known.filter(|known| known.generation == Some(self.generation));
+        known::put(db, key, &self.settled(known.unwrap_or(fresh)))?;
+        Ok(true)
+    }
+
+    fn settled(&self, known: Known) -> Known {
+        Known {
+            attempt: self.made.map_or(known.attempt, |made| known.attempt.max(made.attempt)),
+            stage: self.stage,
+            http_status: self.made.map_or(known.http_status, |made| made.http_status),
+            lease: None,
+            reserved: None,
+            updated_ms: Some(self.now.unix_ms()),
+            expires_ms: self.expires_ms,
+            ..known
+        }
     }
 
     fn failing(&self, db: &Connection) -> rusqlite::Result<u64> {

@@ -103,6 +103,52 @@ pub struct Told {
 /// Names one delivery: event and endpoint.
 pub type Key<'a> = (&'a str, &'a str);
 
+/// Leases a delivery that is only planned, as most are when they come, in one statement. False: it is not.
+pub fn lease_planned(
+    db: &Connection,
+    (event, endpoint): Key<'_>,
+    known: &Known,
+) -> rusqlite::Result<bool> {
+    let lease =
+        "UPDATE deliveries SET generation = ?3, stage = ?4, owner = ?5, lease_until_ms = ?6,
+            updated_ms = ?7, expires_ms = ?8
+        WHERE event = ?1 AND endpoint = ?2 AND generation IS NULL";
+    let leased = db.prepare_cached(lease)?.execute(params![
+        event,
+        endpoint,
+        known.generation.map(Generation::get),
+        known.stage.label(),
+        known.lease.as_ref().map(|lease| lease.owner.as_str()),
+        known.lease.as_ref().map(|lease| lease.until.unix_ms()),
+        known.updated_ms,
+        known.expires_ms,
+    ])?;
+    Ok(leased > 0)
+}
+
+/// Settles a delivery that was leased and no more, as most were, in one statement. False: it was not.
+pub fn settle_leased(
+    db: &Connection,
+    (event, endpoint): Key<'_>,
+    known: &Known,
+) -> rusqlite::Result<bool> {
+    let settle = "UPDATE deliveries SET attempt = ?4, stage = ?5, http_status = ?6, owner = NULL,
+            lease_until_ms = NULL, updated_ms = ?7, expires_ms = ?8, reserved_ms = NULL
+        WHERE event = ?1 AND endpoint = ?2 AND generation = ?3 AND attempt = 0 AND stage = ?9";
+    let settled = db.prepare_cached(settle)?.execute(params![
+        event,
+        endpoint,
+        known.generation.map(Generation::get),
+        known.attempt,
+        known.stage.label(),
+        known.http_status,
+        known.updated_ms,
+        known.expires_ms,
+        Stage::Pending.label(),
+    ])?;
+    Ok(settled > 0)
+}
+
 /// Reads what is known of a delivery.
 pub fn find(db: &Connection, (event, endpoint): Key<'_>) -> rusqlite::Result<Option<Known>> {
     let find = "SELECT generation, attempt, stage, http_status, owner, lease_until_ms, updated_ms,

@@ -5,7 +5,7 @@
 -- for the breaker (0: not at all), and an owner known to be gone ("-": none).
 -- A delivery is "GENERATION ATTEMPT STAGE OWNER UNTIL RESERVED TIME STATUS": the attempt last settled,
 -- whose lease it is until when, the time that the rate gave it, the last answer's status.
--- Answers a text for each: what, and "OWNER UNTIL" or "UNTIL" if it must wait.
+-- Answers for each: 1 (go), 0 (skip), or a text: why it must wait, and "OWNER UNTIL" or "UNTIL".
 -- The breaker and the rate decide as domain::Throttle does.
 local call, match = redis.call, string.match
 local now = tonumber(ARGV[2])
@@ -67,10 +67,10 @@ local function look(key, at, claim, ttl, interval, more)
     local g, a, s, o, u, r, _, h =
       match(known, '^(%d+) (%d+) (%a+) (%S+) (%d+) (%d+) (%d+) (%d+)$')
     g = tonumber(g)
-    if g > tonumber(generation) then return 'skip' end
+    if g > tonumber(generation) then return 0 end
     if g == tonumber(generation) then
-      if s == 'delivered' or s == 'dead' or s == 'discarded' then return 'skip' end
-      if tonumber(a) >= tonumber(attempt) then return 'skip' end
+      if s == 'delivered' or s == 'dead' or s == 'discarded' then return 0 end
+      if tonumber(a) >= tonumber(attempt) then return 0 end
       -- An owner's own lease counts, too: the attempt is still being made in that process.
       if o ~= '-' and tonumber(u) > now and o ~= gone then return 'wait ' .. o .. ' ' .. u end
       settled, reserved, status = a, tonumber(r), h
@@ -85,13 +85,13 @@ local function look(key, at, claim, ttl, interval, more)
   end
   local leased = {generation, settled, stage, owner, lease_until, '0', ARGV[2], status}
   call('SET', key, table.concat(leased, ' '), 'PX', ttl)
-  return 'go'
+  return 1
 end
 
 local function enter(key, a)
   local at, claim, ttl, interval = endpoints[tonumber(ARGV[a])], ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 3])
   -- What most are: not known, and held by nothing.
-  if not at.open and interval == 0 and call('SET', key, claim, 'NX', 'PX', ttl) then return 'go' end
+  if not at.open and interval == 0 and call('SET', key, claim, 'NX', 'PX', ttl) then return 1 end
   return look(key, at, claim, ttl, interval, ARGV[a + 4])
 end
 
