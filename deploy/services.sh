@@ -138,6 +138,7 @@ END
   done >> "$home/rabbitmq.conf"
   # Settings of another node must not count: neither from the environment nor from /etc/rabbitmq.
   # Command-line tools take any free port, not one of the usual eleven, so that many can run at once.
+  # +sbwt: see compose.yaml.
   # RUNNING_UNDER_SYSTEMD: the server's script becomes the node, so that its id is the node's.
   cat > "$home/env" <<END
 unset "\${!RABBITMQ_@}" "\${!ERL_@}" NOTIFY_SOCKET

@@ -5,6 +5,8 @@ use e2e::client::text;
 use e2e::fleet::Fleet;
 use e2e::receiver::Receiver;
 use e2e::{SOON, eventually};
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable};
 use serde_json::json;
 
 use crate::BINARY;
@@ -34,6 +36,23 @@ async fn a_plain_client_publishes() {
     })
     .await;
     assert_eq!(receiver.requests().len(), 4);
+}
+
+/// Headers come in one frame, and ours are smaller than those that the broker lets others send.
+#[tokio::test]
+async fn headers_that_are_larger_than_our_frames_do_no_harm() {
+    let fleet = Fleet::started(BINARY, 1).await;
+    let receiver = Receiver::answering(200).await;
+    fleet.client.endpoint(&json!({"url": receiver.url})).await;
+    let amqp = Amqp::connect(&fleet.services().unwrap().amqp_url).await;
+    let mut headers = FieldTable::default();
+    headers.insert("large".into(), AMQPValue::LongString("x".repeat(100_000).into()));
+    let body = r#"{"tenant":"acme","type":"content.created","data":1}"#;
+    let properties = BasicProperties::default().with_headers(headers);
+    amqp.publish_with("acme.content.created", properties, body).await;
+    amqp.publish("acme.content.created", None, body).await;
+    receiver.wait_for(2, SOON).await;
+    assert_eq!(receiver.requests().len(), 2);
 }
 
 #[tokio::test]

@@ -25,12 +25,17 @@ impl Amqp {
 
     /// Publishes as the contract says.
     pub async fn publish(&self, key: &str, message_id: Option<&str>, body: &str) {
-        let mut properties = BasicProperties::default()
-            .with_delivery_mode(2)
-            .with_content_type("application/json".into());
+        let mut properties = BasicProperties::default();
         if let Some(id) = message_id {
             properties = properties.with_message_id(id.into());
         }
+        self.publish_with(key, properties, body).await;
+    }
+
+    /// Likewise, with these properties besides.
+    pub async fn publish_with(&self, key: &str, properties: BasicProperties, body: &str) {
+        let properties =
+            properties.with_delivery_mode(2).with_content_type("application/json".into());
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
         let exchange = "hookfleet.events".into();
         let sent =
