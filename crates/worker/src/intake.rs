@@ -51,9 +51,10 @@ async fn begin(
 ) -> Result<Box<dyn Leases>, Box<dyn std::error::Error + Send + Sync>> {
     worker.store.ping().await?;
     worker.health.set(true);
-    // A few more than there are slots for: those that are settled may be acknowledged a little later.
+    // Twice as many as there are slots for: between a message's settling and the next one's coming lie its
+    // acknowledgement and a round trip, in which a slot would be idle.
     let slots = worker.options.concurrency;
-    Ok(worker.queue.leases(slots.saturating_add(slots / 8)).await?)
+    Ok(worker.queue.leases(slots.saturating_mul(2)).await?)
 }
 
 async fn lease_all(

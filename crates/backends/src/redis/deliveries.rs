@@ -12,7 +12,7 @@ use hookfleet_store::{
     DeliveryStore, Entry, EventStatus, Page, PageRequest, Passage, Progress, Recorded, Settlement,
     Stage, StoreError, WaitReason, kept,
 };
-use redis::{AsyncCommands, Value};
+use redis::{AsyncCommands, FromRedisValue, Value};
 
 use super::batches::{Entering, Remembering, Settling};
 use super::scripts::RESTAGE;
@@ -37,12 +37,10 @@ enum Answer {
 
 impl Answer {
     fn read(value: &Value) -> Option<Self> {
-        match value {
-            Value::Int(1) => Some(Self::Go),
-            Value::Int(0) => Some(Self::Skip),
-            Value::BulkString(text) => Self::parse(str::from_utf8(text).ok()?),
-            _ => None,
+        if let Value::BulkString(text) = value {
+            return Self::parse(str::from_utf8(text).ok()?);
         }
+        bool::from_redis_value_ref(value).ok().map(|go| if go { Self::Go } else { Self::Skip })
     }
 
     fn parse(text: &str) -> Option<Self> {

@@ -157,7 +157,7 @@ fn enter(
     let throttle = throttle_of(db, entry)?;
     let fresh = Known::fresh(Some(entry.generation), expires_ms);
     if throttle.open_until.is_none() && entry.rate.is_none() {
-        let leased = entered(fresh.clone(), entry, now, None);
+        let leased = entered(&fresh, entry, now, None);
         if known::lease_planned(db, key, &leased)? {
             return Ok(Passage::Go);
         }
@@ -175,7 +175,7 @@ fn enter(
     let known = known.filter(|known| known.generation == Some(entry.generation));
     let known = known.map_or(fresh, |known| Known { expires_ms, ..known });
     let held = hold(db, (entry, throttle), known.reserved, now)?;
-    known::put(db, key, &entered(known, entry, now, held))?;
+    known::put(db, key, &entered(&known, entry, now, held))?;
     Ok(match held {
         None => Passage::Go,
         Some(Held::Breaker(until)) => Passage::Wait { until, reason: WaitReason::Breaker },
@@ -184,7 +184,7 @@ fn enter(
 }
 
 /// A delivery that was at the gate: leased, or held.
-fn entered(known: Known, entry: &Entry, now: Timestamp, held: Option<Held>) -> Known {
+fn entered(known: &Known, entry: &Entry, now: Timestamp, held: Option<Held>) -> Known {
     let first = entry.attempt.index() == 0;
     let lease = || Lease { owner: entry.owner.to_string(), until: entry.lease_until };
     let (waits, reserved) = match held {
@@ -193,12 +193,14 @@ fn entered(known: Known, entry: &Entry, now: Timestamp, held: Option<Held>) -> K
         Some(Held::Rate(until)) => (until.since(now), Some(until)),
     };
     Known {
+        generation: known.generation,
+        attempt: known.attempt,
         stage: if first { Stage::Pending } else { Stage::Retrying },
+        http_status: known.http_status,
         lease: held.is_none().then(lease),
         updated_ms: Some(now.unix_ms()),
         expires_ms: known.expires_ms.saturating_add(i64::try_from(waits.as_millis()).unwrap_or(0)),
         reserved,
-        ..known
     }
 }
 
@@ -279,7 +281,7 @@ impl Told {
         let key = (self.event.as_str(), self.endpoint.as_str());
         let fresh = Known::fresh(Some(self.generation), 0);
         if self.made.is_some_and(|made| made.success)
-            && known::settle_leased(db, key, &self.settled(fresh.clone()))?
+            && known::settle_leased(db, key, &self.settled(&fresh))?
         {
             return Ok(true);
         }
@@ -292,12 +294,13 @@ impl Told {
             return Ok(false);
         }
         let known = known.filter(|known| known.generation == Some(self.generation));
-        known::put(db, key, &self.settled(known.unwrap_or(fresh)))?;
+        known::put(db, key, &self.settled(&known.unwrap_or(fresh)))?;
         Ok(true)
     }
 
-    fn settled(&self, known: Known) -> Known {
+    fn settled(&self, known: &Known) -> Known {
         Known {
+            generation: known.generation,
             attempt: self.made.map_or(known.attempt, |made| known.attempt.max(made.attempt)),
             stage: self.stage,
             http_status: self.made.map_or(known.http_status, |made| made.http_status),
@@ -305,7 +308,6 @@ impl Told {
             reserved: None,
             updated_ms: Some(self.now.unix_ms()),
             expires_ms: self.expires_ms,
-            ..known
         }
     }
 
