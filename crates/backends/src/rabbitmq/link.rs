@@ -22,9 +22,10 @@ use super::version::Version;
 
 /// A broker that does not answer is noticed after two of these.
 const HEARTBEAT_S: u16 = 10;
-/// lapin keeps room for 64 frames for each connection: with RabbitMQ's 128 KiB that is 8 MiB, which
-/// nothing here fills.
-const FRAME_BYTES_MAX: u32 = 16 * 1024;
+/// lapin keeps room for 64 frames for each connection: with RabbitMQ's 128 KiB that is 8 MiB. What we
+/// publish needs less; what others publish may have headers of a whole frame of theirs, and a smaller
+/// one of a consumer's would break its connection again and again.
+const PUBLISHED_FRAME_BYTES_MAX: u32 = 16 * 1024;
 /// How long the broker may take over one step. Connecting as a whole has no deadline: a hundred
 /// declarations on a cluster that has just lost a node take as long as they take, and beginning them
 /// anew would only add to its load.
@@ -65,7 +66,9 @@ impl Link {
             partitions: options.partitions,
             archive: options.archive.clone(),
         };
-        let publishing = open(&uri, &format!("{} publishing", options.name)).await?;
+        let mut small = uri.clone();
+        small.query.frame_max.get_or_insert(PUBLISHED_FRAME_BYTES_MAX);
+        let publishing = open(&small, &format!("{} publishing", options.name)).await?;
         let consuming = open(&uri, &format!("{} consuming", options.name)).await?;
         let publisher = answer(publishing.create_channel()).await?;
         for declaration in declarations(&shape) {
@@ -109,7 +112,6 @@ pub fn uri(options: &RabbitOptions) -> Result<AMQPUri, QueueError> {
     let invalid = |why: String| QueueError::Refused(format!("the AMQP URL is invalid: {why}"));
     let mut uri: AMQPUri = options.url.expose().parse().map_err(invalid)?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
-    uri.query.frame_max.get_or_insert(FRAME_BYTES_MAX);
     Ok(uri)
 }
 
