@@ -51,10 +51,9 @@ async fn begin(
 ) -> Result<Box<dyn Leases>, Box<dyn std::error::Error + Send + Sync>> {
     worker.store.ping().await?;
     worker.health.set(true);
-    // Twice as many as there are slots for: between a message's settling and the next one's coming lie its
-    // acknowledgement and a round trip, in which a slot would be idle.
+    // A few more than there are slots for: those that are settled may be acknowledged a little later.
     let slots = worker.options.concurrency;
-    Ok(worker.queue.leases(slots.saturating_mul(2)).await?)
+    Ok(worker.queue.leases(slots.saturating_add(slots / 8)).await?)
 }
 
 async fn lease_all(
