@@ -18,6 +18,7 @@ use crate::BINARY;
 
 const EVENT: &[u8] = include_bytes!("../samples/v1/event.json");
 const DELIVERY: &[u8] = include_bytes!("../samples/v1/delivery.json");
+const ARCHIVED: &[u8] = include_bytes!("../samples/v1/archived.json");
 const DEAD_LETTERS: [&[u8]; 3] = [
     include_bytes!("../samples/v1/dead_delivery.json"),
     include_bytes!("../samples/v1/dead_event.json"),
@@ -39,6 +40,8 @@ fn what_version_1_wrote_is_read() {
         panic!("the delivery is not read")
     };
     assert_eq!(wire::encode_delivery(&delivery), DELIVERY);
+    let archived = wire::decode_archived(ARCHIVED).unwrap();
+    assert_eq!(wire::encode_archived(&archived), ARCHIVED);
     for bytes in DEAD_LETTERS {
         let letter = wire::decode_dead_letter(bytes).unwrap();
         assert_eq!(wire::encode_dead_letter(&letter), bytes);
@@ -133,7 +136,7 @@ async fn what_version_1_left_is_delivered() {
     let amqp = Amqp::connect(&fleet.services().unwrap().amqp_url).await;
     let delivery = String::from_utf8(DELIVERY.to_vec()).unwrap().replace("ep_1", &endpoint);
     put(&amqp, "hookfleet.deliveries", "0", delivery.as_bytes()).await;
-    put(&amqp, "hookfleet.intake", "0", EVENT).await;
+    put(&amqp, "", "hookfleet.events.0", EVENT).await;
     receiver.wait_for(2, SOON).await;
     let mut arrived: Vec<String> = receiver.succeeded().into_keys().collect();
     arrived.sort();
@@ -162,7 +165,7 @@ async fn what_needs_a_record_of_a_later_version_is_left_to_it() {
     let amqp = Amqp::connect(&fleet.services().unwrap().amqp_url).await;
     let delivery = String::from_utf8(DELIVERY.to_vec()).unwrap().replace("ep_1", &id);
     put(&amqp, "hookfleet.deliveries", "0", delivery.as_bytes()).await;
-    put(&amqp, "hookfleet.intake", "0", EVENT).await;
+    put(&amqp, "", "hookfleet.events.0", EVENT).await;
     let process = &*fleet.process(worker);
     eventually("both are put off", SOON, || async {
         let newer = process.metric("hookfleet_newer_messages_total").await;

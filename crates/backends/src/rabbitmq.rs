@@ -8,6 +8,7 @@
 
 mod acks;
 mod archive;
+mod archiving;
 mod depths;
 mod errors;
 mod inspect;

@@ -83,7 +83,7 @@ pub struct RawMessage {
 }
 
 /// Why a queue did not do what it was asked for. Variants say what the caller can do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum QueueError {
     /// Out of reach, or the connection broke: try again later. What was being published may or may
     /// not be durable: publish it again under the same id.

@@ -1,7 +1,7 @@
 //! The bytes of every message, in one place.
 //!
-//! An event is the public format that any AMQP client may write. Deliveries and dead letters are
-//! our own. All carry a version `v` (an event without one has the first) and refuse what they do not
+//! An event is the public format that any AMQP client may write. Deliveries, dead letters and the
+//! archive's messages are our own. All carry a version `v` (an event without one has the first) and refuse what they do not
 //! know. A message of a later version is left to a worker that knows it ([`NewerMessage`]): it is
 //! neither read by halves nor given up. So a fleet can be updated in any order; workers first, and
 //! nothing has to wait.
@@ -58,7 +58,7 @@ struct EventBody {
     data: Arc<RawValue>,
 }
 
-/// An event inside a delivery or a dead letter: with its envelope, for it travels on its own.
+/// An event inside another message: with its envelope, for it travels on its own.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CarriedEvent {
@@ -102,6 +102,14 @@ struct DeadLetterBody {
     event: Option<CarriedEvent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     raw: Option<RawBody>,
+}
+
+/// Events in a message of the archive.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ArchivedBody {
+    v: u32,
+    events: Vec<CarriedEvent>,
 }
 
 /// A message that could not be read; `bytes` in base64.
@@ -215,6 +223,23 @@ pub fn encode_dead_letter(letter: &DeadLetter) -> Vec<u8> {
         }
     }
     json(&body)
+}
+
+/// The body of a message of the archive: events that were accepted at about the same time.
+pub fn encode_archived(events: &[Event]) -> Vec<u8> {
+    json(&ArchivedBody { v: VERSION, events: events.iter().map(CarriedEvent::of).collect() })
+}
+
+/// Reads a message of the archive; else what is wrong with it.
+pub fn decode_archived(bytes: &[u8]) -> Result<Vec<Event>, String> {
+    if let Some(version) = newer(bytes) {
+        return Err(unknown_version(version));
+    }
+    let body: ArchivedBody = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if body.v != VERSION {
+        return Err(unknown_version(body.v));
+    }
+    Ok(body.events.into_iter().map(CarriedEvent::read).collect())
 }
 
 /// Bytes that are no dead letter of a version that we know.

@@ -1,6 +1,7 @@
 //! Reading the archive, a stream: from a time on, until nothing more comes or what comes is younger
 //! than the reading.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,10 +17,11 @@ use tokio::time::timeout;
 use super::errors::queue_error;
 use super::leases::envelope;
 use super::link::Link;
+use super::publish::BY_NAME;
 use super::topology::ARCHIVE;
 
 /// Messages on their way to a reader.
-const PREFETCH: u16 = 200;
+const PREFETCH: u16 = 100;
 /// A stream does not tell its end: nothing for so long is taken for it.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -71,7 +73,15 @@ pub async fn consume(link: &Link, from: From) -> Result<Option<Consuming>, Queue
 }
 
 /// A reader; without a stream there is nothing to read.
-pub struct RabbitArchive(Option<(Consuming, Timestamp)>);
+pub struct RabbitArchive(Option<Reading>);
+
+struct Reading {
+    consuming: Consuming,
+    /// When it began.
+    until: Timestamp,
+    /// Of the last message, what was not asked for yet.
+    read: VecDeque<Event>,
+}
 
 impl RabbitArchive {
     pub async fn begin(
@@ -80,23 +90,45 @@ impl RabbitArchive {
         until: Timestamp,
     ) -> Result<Self, QueueError> {
         let consuming = consume(link, From::Time(since)).await?;
-        Ok(Self(consuming.map(|consuming| (consuming, until))))
+        let reading = |consuming| Reading { consuming, until, read: VecDeque::new() };
+        Ok(Self(consuming.map(reading)))
     }
 }
 
 #[async_trait]
 impl Archive for RabbitArchive {
     async fn next(&mut self) -> Result<Option<Event>, QueueError> {
-        let Some((consuming, until)) = &mut self.0 else {
+        let Some(Reading { consuming, until, read }) = &mut self.0 else {
             return Ok(None);
         };
-        while let Ok(Some(message)) = timeout(SILENCE, consuming.messages.next()).await {
-            let message = consuming.took(message).await?;
-            let envelope = envelope(&message.properties, *until);
-            if let Message::Event(event) = wire::decode_event(message.data, envelope) {
+        loop {
+            if let Some(event) = read.pop_front() {
                 return Ok(Some(event).filter(|event| event.accepted_at <= *until));
             }
+            let Ok(Some(message)) = timeout(SILENCE, consuming.messages.next()).await else {
+                return Ok(None);
+            };
+            let message = consuming.took(message).await?;
+            let envelope = envelope(&message.properties, *until);
+            read.extend(events(message, envelope));
         }
-        Ok(None)
     }
+}
+
+/// The events in a message of the stream: ours has many, a plain client's has one, or a draft, which is
+/// there once more as an event.
+pub fn events(message: Delivery, envelope: wire::Envelope) -> Vec<Event> {
+    if message.exchange.as_str() != BY_NAME {
+        return match wire::decode_event(message.data, envelope) {
+            Message::Event(event) => vec![event],
+            Message::Draft(_)
+            | Message::Delivery(_)
+            | Message::Newer(_)
+            | Message::Malformed(_) => Vec::new(),
+        };
+    }
+    wire::decode_archived(&message.data).unwrap_or_else(|error| {
+        tracing::warn!(error, "a message of the archive is left out: it cannot be read");
+        Vec::new()
+    })
 }

@@ -16,6 +16,7 @@ use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::time::timeout;
 
+use super::archiving::Archiving;
 use super::errors::queue_error;
 use super::topology::{Archive, Declaration, Shape, declarations};
 use super::version::Version;
@@ -53,6 +54,8 @@ pub struct Link {
     pub consuming: Connection,
     /// In confirm mode; everybody publishes on it at once.
     pub publisher: Channel,
+    /// None: there is no archive.
+    pub archiving: Option<Archiving>,
     /// The server's version and what was declared there.
     pub shape: Shape,
 }
@@ -75,8 +78,9 @@ impl Link {
             declare(&publisher, &declaration).await?;
         }
         answer(publisher.confirm_select(ConfirmSelectOptions::default())).await?;
+        let archiving = shape.archive.as_ref().map(|_| Archiving::over(publisher.clone()));
         let name = options.name.clone();
-        Ok(Arc::new(Self { uri, name, publishing, consuming, publisher, shape }))
+        Ok(Arc::new(Self { uri, name, publishing, consuming, publisher, archiving, shape }))
     }
 
     /// One more connection to the same broker, for this purpose.

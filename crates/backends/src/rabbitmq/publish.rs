@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join;
 use hookfleet_domain::{Event, IdempotencyKey, Timestamp, TraceParent};
 use hookfleet_queue::{NewerMessage, Outgoing, QueueError, RawMessage, wire};
 use lapin::options::BasicPublishOptions;
@@ -16,6 +17,8 @@ use super::{partition, topology};
 /// A confirm that takes longer is taken for lost.
 const CONFIRM_WAIT_MAX: Duration = Duration::from_secs(10);
 const PERSISTENT: u8 = 2;
+/// The exchange that knows every queue by its name (AMQP's default exchange).
+pub const BY_NAME: &str = "";
 /// What a memory or disk alarm looks like to callers.
 pub const BLOCKED: &str = "the broker is short of memory or disk (connection.blocked)";
 /// Header with the time at which an event was accepted, in ms since 1970.
@@ -38,9 +41,15 @@ pub async fn publish(link: &Link, message: Outgoing<'_>) -> Result<(), QueueErro
     if link.is_blocked() {
         return Err(QueueError::Blocked(BLOCKED.to_owned()));
     }
+    let archived = async {
+        match (message, &link.archiving) {
+            (Outgoing::Event(event), Some(archiving)) => archiving.keep(event).await,
+            _ => Ok(()),
+        }
+    };
     let sent = send(&link.publisher, address(link, message));
-    match timeout(CONFIRM_WAIT_MAX, sent).await {
-        Ok(result) => result,
+    match timeout(CONFIRM_WAIT_MAX, try_join(sent, archived)).await {
+        Ok(result) => result.map(|((), ())| ()),
         Err(_) if link.is_blocked() => Err(QueueError::Blocked(BLOCKED.to_owned())),
         Err(_) => Err(QueueError::Unavailable("no confirm from the broker".to_owned())),
     }
@@ -49,35 +58,32 @@ pub async fn publish(link: &Link, message: Outgoing<'_>) -> Result<(), QueueErro
 fn address(link: &Link, message: Outgoing<'_>) -> Letter {
     let partitions = link.shape.partitions;
     match message {
-        Outgoing::Event(event) => Letter {
-            exchange: topology::INTAKE.to_owned(),
-            key: partition(&event.id, partitions).to_string(),
-            properties: event_properties(event),
-            body: wire::encode_event(event),
-        },
+        Outgoing::Event(event) => {
+            let queue = topology::events_queue(partition(&event.id, partitions));
+            let properties = event_properties(event);
+            Letter { properties, ..named(&queue, wire::encode_event(event)) }
+        }
         Outgoing::Delivery(delivery, delay) => {
             let partition = partition(&(&delivery.event.id, &delivery.endpoint), partitions);
             let (exchange, key) = topology::delayed_route(delay, partition);
             Letter { exchange, key, properties: json(), body: wire::encode_delivery(delivery) }
         }
-        Outgoing::DeadLetter(letter) => Letter {
-            exchange: String::new(),
-            key: topology::DEAD.to_owned(),
-            properties: json(),
-            body: wire::encode_dead_letter(letter),
-        },
+        Outgoing::DeadLetter(letter) => named(topology::DEAD, wire::encode_dead_letter(letter)),
         Outgoing::Newer(newer, delay) => {
             // Any worker reads every partition.
             let (exchange, key) = topology::delayed_route(delay, 0);
             Letter { exchange, key, properties: newer_properties(newer), body: newer.bytes.clone() }
         }
-        Outgoing::Raw(raw) => Letter {
-            exchange: topology::INTAKE.to_owned(),
-            key: "0".to_owned(),
-            properties: raw_properties(raw),
-            body: raw.bytes.clone(),
-        },
+        Outgoing::Raw(raw) => {
+            let properties = raw_properties(raw);
+            Letter { properties, ..named(&topology::events_queue(0), raw.bytes.clone()) }
+        }
     }
+}
+
+/// Straight to the queue of this name.
+fn named(queue: &str, body: Vec<u8>) -> Letter {
+    Letter { exchange: BY_NAME.to_owned(), key: queue.to_owned(), properties: json(), body }
 }
 
 async fn send(channel: &Channel, letter: Letter) -> Result<(), QueueError> {
@@ -99,28 +105,31 @@ async fn send(channel: &Channel, letter: Letter) -> Result<(), QueueError> {
     }
 }
 
+/// Makes events durable in the archive, as one message. One that was deleted there takes nothing in,
+/// and no event is refused for that: the doctor tells that it is missing.
+pub async fn archive(channel: &Channel, events: &[Event]) -> Result<(), QueueError> {
+    let letter = named(topology::ARCHIVE, wire::encode_archived(events));
+    match confirmed(channel, letter).await {
+        Ok(()) | Err(QueueError::Refused(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Puts a dead letter that is not ours to read behind the others, as it is.
 pub async fn put_back(link: &Link, bytes: &[u8]) -> Result<(), QueueError> {
-    let (exchange, key) = (String::new(), topology::DEAD.to_owned());
-    let letter = Letter { exchange, key, properties: json(), body: bytes.to_vec() };
-    confirmed(link, letter).await
+    confirmed(&link.publisher, named(topology::DEAD, bytes.to_vec())).await
 }
 
 /// A message for the dead letters that marks where a pass begins.
 pub async fn mark(link: &Link, header: &str, mark: &str) -> Result<(), QueueError> {
     let mut headers = FieldTable::default();
     headers.insert(header.into(), AMQPValue::LongString(mark.into()));
-    let letter = Letter {
-        exchange: String::new(),
-        key: topology::DEAD.to_owned(),
-        properties: json().with_headers(headers),
-        body: Vec::new(),
-    };
-    confirmed(link, letter).await
+    let properties = json().with_headers(headers);
+    confirmed(&link.publisher, Letter { properties, ..named(topology::DEAD, Vec::new()) }).await
 }
 
-async fn confirmed(link: &Link, letter: Letter) -> Result<(), QueueError> {
-    match timeout(CONFIRM_WAIT_MAX, send(&link.publisher, letter)).await {
+async fn confirmed(channel: &Channel, letter: Letter) -> Result<(), QueueError> {
+    match timeout(CONFIRM_WAIT_MAX, send(channel, letter)).await {
         Ok(result) => result,
         Err(_) => Err(QueueError::Unavailable("no confirm from the broker".to_owned())),
     }

@@ -9,14 +9,14 @@ use futures_util::StreamExt;
 use futures_util::future::try_join;
 use hookfleet_domain::Timestamp;
 use hookfleet_queue::search::LOOKED_AT_MAX;
-use hookfleet_queue::{Found, FoundEvent, Message, Position, QueueError, Search, wire};
+use hookfleet_queue::{Found, FoundEvent, Position, QueueError, Search};
 use lapin::message::Delivery;
 use tokio::time::timeout;
 
-use super::archive::{Consuming, From, consume};
+use super::archive::{Consuming, From, consume, events};
 use super::leases::envelope;
 use super::link::Link;
-use super::publish::ACCEPTED_AT;
+use super::publish::{ACCEPTED_AT, BY_NAME};
 use super::values::{header, integer};
 
 /// How long the first message of a stretch may take, and each one after it. Whoever searches waits for
@@ -29,14 +29,16 @@ const CHUNK_SILENCE: Duration = Duration::from_millis(25);
 const STRETCH: Duration = Duration::from_secs(2);
 /// How many times as long as the one after it a stretch may be.
 const GROWTH: u32 = 4;
-/// Messages in one stretch; one that holds more is made shorter.
-const STRETCH_MESSAGES_MAX: usize = LOOKED_AT_MAX / 4;
+/// Events in one stretch; one that holds more is made shorter.
+const STRETCH_EVENTS_MAX: usize = LOOKED_AT_MAX / 4;
 /// How far the order of a stream may be from that of the times at which events were accepted.
 const DISORDER: Duration = Duration::from_secs(2);
+/// Places that each message has among the positions: one for each event in it.
+const PLACES: i64 = 1024;
 /// Which message of a stream it is.
 const OFFSET: &str = "x-stream-offset";
 
-/// A message of the archive, as far as a search needs it.
+/// An event of the archive, as far as a search needs it.
 struct Seen {
     position: Position,
     found: Option<FoundEvent>,
@@ -55,12 +57,12 @@ pub async fn search(link: &Link, search: &Search, now: Timestamp) -> Result<Foun
     while end > Position::at(since) {
         let begin = end.accepted_at.before(stretch).max(since);
         let seen = read(link, search, (begin, end), last).await?;
-        if seen.len() > STRETCH_MESSAGES_MAX && stretch > STRETCH {
+        if seen.len() > STRETCH_EVENTS_MAX && stretch > STRETCH {
             stretch = (stretch / (2 * GROWTH)).max(STRETCH);
             continue;
         }
         looked_at += seen.len();
-        if seen.len() * 4 < STRETCH_MESSAGES_MAX {
+        if seen.len() * 4 < STRETCH_EVENTS_MAX {
             stretch *= GROWTH;
         }
         let mut found: Vec<(Position, FoundEvent)> =
@@ -109,7 +111,7 @@ async fn last_chunk(
         while let Some(message) = next(&mut chunk, patience).await? {
             patience = CHUNK_SILENCE;
             last = number(&message, OFFSET).unwrap_or(i64::MAX);
-            let accepted_at = seen(message, search).map(|seen| seen.position.accepted_at);
+            let accepted_at = seen(message, search).next().map(|seen| seen.position.accepted_at);
             newest = newest.or(accepted_at);
             // Where events come all the time, what came since is for a later search.
             if accepted_at.is_some_and(|at| at >= now) {
@@ -125,14 +127,14 @@ async fn oldest(link: &Link, search: &Search) -> Result<Option<Timestamp>, Queue
         return Ok(None);
     };
     while let Some(message) = next(&mut consuming, FIRST_WAIT_MAX).await? {
-        if let Some(seen) = seen(message, search) {
+        if let Some(seen) = seen(message, search).next() {
             return Ok(Some(seen.position.accepted_at));
         }
     }
     Ok(None)
 }
 
-/// All messages of a stretch of time, and some more than there may be if there are too many.
+/// All events of a stretch of time, and some more than there may be if there are too many.
 async fn read(
     link: &Link,
     search: &Search,
@@ -147,16 +149,14 @@ async fn read(
     let shortest = end.accepted_at.since(begin) <= STRETCH;
     while let Some(message) = next(&mut consuming, patience).await? {
         patience = SILENCE;
-        let is_last = number(&message, OFFSET).is_some_and(|number| number >= last);
-        if let Some(seen) = seen(message, search) {
-            if seen.position.accepted_at > end.accepted_at.after(DISORDER) {
-                break;
-            }
+        let mut is_last = number(&message, OFFSET).is_some_and(|number| number >= last);
+        for seen in seen(message, search) {
+            is_last |= seen.position.accepted_at > end.accepted_at.after(DISORDER);
             if seen.position >= Position::at(begin) && seen.position < end {
                 all.push(seen);
             }
         }
-        if is_last || (all.len() > STRETCH_MESSAGES_MAX && !shortest) {
+        if is_last || (all.len() > STRETCH_EVENTS_MAX && !shortest) {
             break;
         }
     }
@@ -177,19 +177,14 @@ fn number(message: &Delivery, name: &str) -> Option<i64> {
     header(&message.properties, name).and_then(integer)
 }
 
-/// None: a plain client's message, which is there once more as an event of ours.
-fn seen(message: Delivery, search: &Search) -> Option<Seen> {
-    let accepted_ms = number(&message, ACCEPTED_AT)?;
-    let n = number(&message, OFFSET).unwrap_or(0);
-    let accepted_at = Timestamp::from_unix_ms(accepted_ms);
-    let envelope = envelope(&message.properties, accepted_at);
-    let found = match wire::decode_event(message.data, envelope) {
-        Message::Event(event) if search.matches(&event) => Some(FoundEvent::from(&event)),
-        Message::Event(_)
-        | Message::Draft(_)
-        | Message::Delivery(_)
-        | Message::Newer(_)
-        | Message::Malformed(_) => None,
-    };
-    Some(Seen { position: Position { accepted_at, n }, found })
+/// The events in a message. Of a plain client's nothing: it is there once more as an event of ours.
+fn seen(message: Delivery, search: &Search) -> impl Iterator<Item = Seen> {
+    let is_ours = message.exchange.as_str() == BY_NAME || number(&message, ACCEPTED_AT).is_some();
+    let first = number(&message, OFFSET).unwrap_or(0).saturating_mul(PLACES);
+    let envelope = envelope(&message.properties, Timestamp::from_unix_ms(0));
+    let events = if is_ours { events(message, envelope) } else { Vec::new() };
+    (first..).zip(events).map(|(n, event)| Seen {
+        position: Position { accepted_at: event.accepted_at, n },
+        found: search.matches(&event).then(|| FoundEvent::from(&event)),
+    })
 }

@@ -2,9 +2,10 @@
 //! again changes nothing.
 //!
 //! ```text
-//! hookfleet.events ──#──────────▶ hookfleet.events.0      what plain clients send
-//! hookfleet.intake ──{n}────────▶ hookfleet.events.{n}    what we send, spread by hash
-//!        both ─────#────────────▶ hookfleet.archive       (a stream)
+//! hookfleet.events ──#─┬────────▶ hookfleet.events.0      what plain clients send
+//!                      └────────▶ hookfleet.archive       (a stream)
+//!              we, by queues' names ▶ hookfleet.events.{n}    spread by hash
+//!                                   ▶ hookfleet.archive       many events in a message
 //! hookfleet.delay.{19..0}: bit 1 ▶ queue hookfleet.delay.{n} ─ expires ─▶ exchange one level down
 //!                          bit 0 ▶ exchange one level down
 //! hookfleet.deliveries ─#.{n}───▶ hookfleet.deliveries.{n}
@@ -19,8 +20,6 @@ use super::version::Version;
 
 /// Where plain clients publish.
 pub const EVENTS: &str = "hookfleet.events";
-/// Where we publish events.
-pub const INTAKE: &str = "hookfleet.intake";
 /// Where deliveries of their own go in.
 pub const DELIVERIES: &str = "hookfleet.deliveries";
 /// The dead letters.
@@ -92,12 +91,11 @@ pub fn delayed_route(delay: Delay, partition: u16) -> (String, String) {
 
 /// Everything, in an order in which it can be declared.
 pub fn declarations(shape: &Shape) -> Vec<Declaration> {
-    let mut all = vec![exchange(EVENTS), exchange(INTAKE), exchange(DELIVERIES)];
+    let mut all = vec![exchange(EVENTS), exchange(DELIVERIES)];
     all.push(work_queue(DEAD.to_owned(), shape.version));
     for partition in 0..shape.partitions {
         let (events, deliveries) = (events_queue(partition), deliveries_queue(partition));
-        all.push(work_queue(events.clone(), shape.version));
-        all.push(bind(&events, INTAKE, &partition.to_string()));
+        all.push(work_queue(events, shape.version));
         all.push(work_queue(deliveries.clone(), shape.version));
         all.push(bind(&deliveries, DELIVERIES, &format!("#.{partition}")));
     }
@@ -106,7 +104,6 @@ pub fn declarations(shape: &Shape) -> Vec<Declaration> {
     if let Some(archive) = &shape.archive {
         all.push(archive_queue(archive));
         all.push(bind(ARCHIVE, EVENTS, "#"));
-        all.push(bind(ARCHIVE, INTAKE, "#"));
     }
     for n in 0..Delay::LEVELS {
         all.extend(delay_level(n, shape.version));

@@ -74,6 +74,22 @@ fn golden_dead_letters() {
     assert_eq!(encode_dead_letter(&decode_dead_letter(&bytes).unwrap()), bytes);
 }
 
+#[test]
+fn golden_archived() {
+    let bytes = encode_archived(&[event(), event()]);
+    let event = r#"{"id":"ev_1","tenant":"acme","type":"post.published","project":"site","timestamp":"2026-02-19T14:32:00.000Z","accepted_at":"2023-11-14T22:13:20.123Z","idempotency_key":"42-1716206400","trace":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01","data":{"b": 1.50, "a":"\u00e9"}}"#;
+    assert_eq!(text(bytes.clone()), format!(r#"{{"v":1,"events":[{event},{event}]}}"#));
+    assert_eq!(encode_archived(&decode_archived(&bytes).unwrap()), bytes);
+    for (bad, why) in [
+        (r#"{"v":2,"lists":[]}"#, "its version is 2"),
+        (r#"{"events":[]}"#, "missing field `v`"),
+        (r#"{"v":1,"events":[{}]}"#, "missing field `id`"),
+    ] {
+        let error = decode_archived(bad.as_bytes()).unwrap_err();
+        assert!(error.contains(why), "{bad}: {error}");
+    }
+}
+
 #[track_caller]
 fn check_malformed(body: &str, why: &str) {
     let Message::Malformed(raw) = decode_event(body.into(), no_envelope()) else {
