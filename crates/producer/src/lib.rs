@@ -129,21 +129,19 @@ impl Producer {
         now: Timestamp,
     ) -> Result<Published, PublishError> {
         draft.check()?;
-        let Some(key) = draft.idempotency_key.clone() else {
-            let event = draft.accept(candidate, now);
-            self.make_durable(&event).await?;
-            return Ok(Published { id: event.id, duplicate: false });
-        };
-        let tenant = draft.tenant.clone();
-        let id = match self.store.claim_key(&tenant, &key, &candidate).await? {
-            Claim::Published(id) => {
-                return Ok(Published { id, duplicate: true });
-            }
-            Claim::Publish(id) => id,
+        let id = match &draft.idempotency_key {
+            None => candidate,
+            Some(key) => match self.store.claim_key(&draft.tenant, key, &candidate).await? {
+                Claim::Published(id) => return Ok(Published { id, duplicate: true }),
+                Claim::Publish(id) => id,
+            },
         };
         let event = draft.accept(id, now);
         self.make_durable(&event).await?;
-        let first = self.store.confirm_key(&tenant, &key, &event.id).await?;
+        let first = match &event.idempotency_key {
+            None => true,
+            Some(key) => self.store.confirm_key(&event.tenant, key, &event.id).await?,
+        };
         Ok(Published { id: event.id, duplicate: !first })
     }
 

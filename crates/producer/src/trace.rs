@@ -22,14 +22,15 @@ impl Publishing {
         tracer: &Tracer,
         (draft, candidate): (&Draft, &EventId),
         now: Timestamp,
-    ) -> Option<Self> {
-        tracer.is_on().then(|| Self {
+    ) -> Option<Box<Self>> {
+        let publishing = || Self {
             tenant: draft.tenant.clone(),
             event_type: draft.event_type.clone(),
             caller: draft.trace.clone(),
             candidate: candidate.clone(),
             began: (now, Instant::now()),
-        })
+        };
+        tracer.is_on().then(|| Box::new(publishing()))
     }
 
     /// Records it.

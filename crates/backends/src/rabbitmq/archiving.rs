@@ -39,7 +39,7 @@ impl Archiving {
     pub async fn keep(&self, event: &Event) -> Result<(), QueueError> {
         let (reply, answer) = oneshot::channel();
         let gone = || QueueError::Unavailable("the connection broke".to_owned());
-        self.events.send((event.clone(), reply)).await.map_err(|_| gone())?;
+        self.events.reserve().await.map_err(|_| gone())?.send((event.clone(), reply));
         answer.await.map_err(|_| gone())?
     }
 }

@@ -7,7 +7,7 @@ use hookfleet_domain::{Event, IdempotencyKey, Timestamp, TraceParent};
 use hookfleet_queue::{NewerMessage, Outgoing, QueueError, RawMessage, wire};
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use tokio::time::timeout;
 
 use super::errors::queue_error;
@@ -86,23 +86,29 @@ fn named(queue: &str, body: Vec<u8>) -> Letter {
     Letter { exchange: BY_NAME.to_owned(), key: queue.to_owned(), properties: json(), body }
 }
 
-async fn send(channel: &Channel, letter: Letter) -> Result<(), QueueError> {
-    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    let (exchange, key) = (letter.exchange.as_str().into(), letter.key.as_str().into());
-    let sent = channel.basic_publish(exchange, key, options, &letter.body, letter.properties);
+fn send(channel: &Channel, letter: Letter) -> impl Future<Output = Result<(), QueueError>> {
     // Boxed, for it is large, and over at once: many wait for their confirms.
-    let confirm = Box::pin(sent).await.map_err(|error| queue_error(&error))?;
-    match confirm.await.map_err(|error| queue_error(&error))? {
-        Confirmation::Ack(None) => Ok(()),
-        Confirmation::Ack(Some(_)) => {
-            let Letter { exchange, key, .. } = letter;
-            let why = format!("no queue hears exchange {exchange:?} with key {key:?}");
-            Err(QueueError::Refused(why))
-        }
-        Confirmation::Nack(_) | Confirmation::NotRequested => {
-            Err(QueueError::Unavailable("the broker did not take the message".to_owned()))
+    let begun = Box::pin(begin(channel, letter));
+    async move {
+        match begun.await?.await.map_err(|error| queue_error(&error))? {
+            Confirmation::Ack(None) => Ok(()),
+            Confirmation::Ack(Some(returned)) => {
+                let (exchange, key) = (&returned.exchange, &returned.routing_key);
+                let why = format!("no queue hears exchange {exchange:?} with key {key:?}");
+                Err(QueueError::Refused(why))
+            }
+            Confirmation::Nack(_) | Confirmation::NotRequested => {
+                Err(QueueError::Unavailable("the broker did not take the message".to_owned()))
+            }
         }
     }
+}
+
+async fn begin(channel: &Channel, letter: Letter) -> Result<PublisherConfirm, QueueError> {
+    let Letter { exchange, key, properties, body } = letter;
+    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    let sent = channel.basic_publish(exchange.into(), key.into(), options, &body, properties);
+    sent.await.map_err(|error| queue_error(&error))
 }
 
 /// Makes events durable in the archive, as one message. One that was deleted there takes nothing in,
