@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join;
 use futures_util::stream::{self, FuturesUnordered, StreamExt, TryStreamExt};
 use hookfleet_domain::{Delay, Delivery, EndpointId, Event, Timestamp};
 use hookfleet_queue::Outgoing;
@@ -47,11 +48,11 @@ impl Worker {
         let mut ids: Vec<EndpointId> = wanting.chain(begun).collect();
         ids.sort_unstable();
         ids.dedup();
-        let remember = || self.store.remember_event(&event, Some(&ids));
-        self.remembered("remembering an event", remember).await?;
         let endpoints = ids.len();
+        let remembered = self.remember_targets(&event, &ids);
         if endpoints > self.options.fan_out_inline {
-            self.split(&event, ids).await?;
+            remembered.await?;
+            self.split(&event, ids.clone()).await?;
             self.trace_fan_out(&event, endpoints, start);
             return Ok(());
         }
@@ -70,7 +71,15 @@ impl Worker {
             }
         };
         // Each is looked at when something happened to it, not whenever something did to one of them.
-        ids.into_iter().map(deliver).collect::<FuturesUnordered<_>>().try_collect().await
+        let deliveries = ids.iter().cloned().map(deliver).collect::<FuturesUnordered<_>>();
+        // At once: until it is acknowledged the event comes again, and what was not remembered of it then
+        // has not begun.
+        try_join(remembered, deliveries.try_collect()).await.map(|((), ())| ())
+    }
+
+    async fn remember_targets(&self, event: &Event, ids: &[EndpointId]) -> Result<(), GiveBack> {
+        let remember = || self.store.remember_event(event, Some(ids));
+        self.remembered("remembering an event", remember).await
     }
 
     async fn split(&self, event: &Arc<Event>, ids: Vec<EndpointId>) -> Result<(), GiveBack> {

@@ -51,9 +51,10 @@ async fn begin(
 ) -> Result<Box<dyn Leases>, Box<dyn std::error::Error + Send + Sync>> {
     worker.store.ping().await?;
     worker.health.set(true);
-    // A few more than there are slots for: those that are settled may be acknowledged a little later.
+    // A few more than there are slots for: those that are settled may be acknowledged a little later, and
+    // the broker sends the next ones some milliseconds after that.
     let slots = worker.options.concurrency;
-    Ok(worker.queue.leases(slots.saturating_add(slots / 8)).await?)
+    Ok(worker.queue.leases(slots.saturating_add(slots / 4)).await?)
 }
 
 async fn lease_all(

@@ -1,5 +1,5 @@
-//! The gate and the record for many callers at once: what they ask while a call is under way becomes
-//! a few calls of a script, whichever endpoints it is about, and all of it one write.
+//! The gate and the record for many callers at once: what they ask while others are answered becomes a
+//! call of each script, whichever endpoints it is about, and all of it one write.
 //!
 //! Nobody waits for company: whoever comes alone is served at once. On a Redis Cluster a call could
 //! have the endpoints of one slot only; a script for each endpoint made 10,000 of them cost half as
@@ -24,16 +24,15 @@ use super::{corrupt, keys, millis, store_error};
 
 /// Questions that wait to be asked; past that, callers wait to put theirs.
 const WAITING_MAX: usize = 8192;
-/// Questions in one write.
-const TOGETHER_MAX: usize = 256;
-/// Questions in one call of a script: others wait while it runs.
-const CALL_MAX: usize = 64;
+/// Questions in one write. Larger ones are not cheaper, and all that they answer goes on at once: the
+/// store would idle while the worker is busy with it, and the worker while the store is.
+const TOGETHER_MAX: usize = 64;
 /// What is known of an endpoint expires that much earlier at most, so that it need not be told with
 /// each attempt.
 const EXPIRY_AGE_MAX: Duration = Duration::from_hours(1);
-/// Writes that are under way at once: one that is answered while the other is made up. More would be
-/// smaller, and a call costs something for each endpoint in it.
-const WRITES: usize = 2;
+/// Writes that are under way at once: made up, on their way, answered, read. More would be smaller, and
+/// a call costs something for each endpoint in it.
+const WRITES: usize = 4;
 
 /// A worker before the gate.
 pub struct Entering {
@@ -147,18 +146,9 @@ fn calls(questions: Vec<Question>) -> Vec<Call> {
             Question::Remember(asked, reply) => calls.push(Call::Remember(asked, reply)),
         }
     }
-    calls.extend(parts(entering).map(Call::Enter));
-    calls.extend(parts(settling).map(Call::Settle));
+    calls.extend((!entering.is_empty()).then_some(Call::Enter(entering)));
+    calls.extend((!settling.is_empty()).then_some(Call::Settle(settling)));
     calls
-}
-
-/// As many together as a call takes.
-fn parts<T>(mut all: Vec<T>) -> impl Iterator<Item = Vec<T>> {
-    std::iter::from_fn(move || {
-        let rest = all.split_off(all.len().min(CALL_MAX));
-        let part = std::mem::replace(&mut all, rest);
-        (!part.is_empty()).then_some(part)
-    })
 }
 
 /// The endpoints of a call; a script knows each by its number, from 1.
