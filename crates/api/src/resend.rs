@@ -7,8 +7,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use hookfleet_domain::{
-    Delay, Delivery, Endpoint, EndpointId, Event, EventId, Generation, IdempotencyKey, TenantId,
-    limits,
+    Delay, Delivery, EndpointId, Event, EventId, Generation, IdempotencyKey, TenantId, limits,
 };
 use hookfleet_queue::Outgoing;
 use serde::{Deserialize, Serialize};
@@ -61,11 +60,10 @@ pub async fn resend(
     MaybeJson(request): MaybeJson<ResendRequest>,
 ) -> Result<(StatusCode, Answer<ResentView>), Problem> {
     let event = Arc::new(event_list::find(&api, &tenant, &id).await?);
-    let endpoints = match request.endpoint_ids {
+    let ids = match request.endpoint_ids {
         Some(ids) => named(&api, &tenant, ids).await?,
         None => wanting(&api, &event).await?,
     };
-    let ids: Vec<EndpointId> = endpoints.into_iter().map(|endpoint| endpoint.id).collect();
     let once = Once::of(&api, (&tenant, "resend"), &headers)?;
     match once.turn(id.clone()).await? {
         Turn::First(_) => {}
@@ -96,22 +94,21 @@ async fn named(
     api: &Api,
     tenant: &TenantId,
     ids: Vec<EndpointId>,
-) -> Result<Vec<Endpoint>, Problem> {
+) -> Result<Vec<EndpointId>, Problem> {
     let max = limits::FILTER_IDS_MAX;
     if ids.len() > max {
         return Err(Problem::unprocessable(format!("endpoint_ids: expected at most {max}")));
     }
-    let mut endpoints = Vec::with_capacity(ids.len());
-    for id in ids {
-        endpoints.push(find(api, tenant, &id).await?);
+    for id in &ids {
+        find(api, tenant, id).await?;
     }
-    Ok(endpoints)
+    Ok(ids)
 }
 
-async fn wanting(api: &Api, event: &Event) -> Result<Vec<Endpoint>, Problem> {
-    let mut endpoints = api.store.endpoints(&event.tenant).await?;
-    endpoints.retain(|endpoint| endpoint.wants(event));
-    Ok(endpoints)
+async fn wanting(api: &Api, event: &Event) -> Result<Vec<EndpointId>, Problem> {
+    let endpoints = api.store.endpoints(&event.tenant).await?;
+    let wanting = endpoints.iter().filter(|endpoint| endpoint.wants(event));
+    Ok(wanting.map(|endpoint| endpoint.id.clone()).collect())
 }
 
 /// How often each delivery was begun so far, as far as that is known.

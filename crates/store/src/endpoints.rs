@@ -1,5 +1,7 @@
 //! Registered endpoints and what their attempts say of them.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use hookfleet_domain::{
     AttemptRecord, DisabledReason, Endpoint, EndpointHealth, EndpointId, TenantId, Timestamp,
@@ -46,8 +48,9 @@ pub trait EndpointStore: Send + Sync {
     ) -> Result<Option<Endpoint>, StoreError>;
 
     /// Every endpoint of a tenant, in the order of their ids (which is that of their creation). Opens
-    /// the secrets of all: for who delivers to them, and for exports.
-    async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError>;
+    /// the secrets of all: for who delivers to them, and for exports. Each by itself, so that whoever
+    /// keeps thousands of them need not move them all to another place.
+    async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Arc<Endpoint>>, StoreError>;
 
     /// Those of a tenant that the filter admits, in the order of their ids, from the id after
     /// `page.cursor` on. Only the secrets of those on the page are opened.

@@ -177,7 +177,7 @@ impl Worker {
         turn.made(&outcome, Crowded(self.free_slots() < concurrency / 2));
         self.metrics.attempt_ended(&target.endpoint, &outcome, took);
         if let Some(place) = self.tracer.place(&delivery.event) {
-            let of = (delivery, &target.endpoint);
+            let of = (delivery, &*target.endpoint);
             self.tracer.keep(place.attempted(of, &outcome, (at, took)));
         }
         if outcome.disables() {

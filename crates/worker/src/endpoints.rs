@@ -23,7 +23,7 @@ const TENANTS_MAX: usize = 10_000;
 #[derive(Debug)]
 pub struct Target {
     /// The endpoint.
-    pub endpoint: Endpoint,
+    pub endpoint: Arc<Endpoint>,
     /// Makes its signatures.
     pub signer: Signer,
 }
@@ -47,13 +47,14 @@ struct Wishes {
 
 impl Target {
     /// The endpoint with its keys.
-    pub fn new(endpoint: Endpoint) -> Self {
+    pub fn new(endpoint: impl Into<Arc<Endpoint>>) -> Self {
+        let endpoint = endpoint.into();
         Self { signer: Signer::new(&endpoint), endpoint }
     }
 }
 
 impl Targets {
-    fn new(endpoints: Vec<Endpoint>) -> Self {
+    fn new(endpoints: Vec<Arc<Endpoint>>) -> Self {
         let ids = endpoints.iter().enumerate().map(|(n, endpoint)| (endpoint.id.clone(), n));
         let by_id = ids.collect();
         let mut by_project = HashMap::<_, Wishes>::new();
@@ -202,7 +203,7 @@ mod tests {
             r#""events":["a.b"],"project":"q""#,
             r#""events":["a.b"],"active":false"#,
         ];
-        let targets = Targets::new(wishes.map(endpoint).to_vec());
+        let targets = Targets::new(wishes.map(|wishes| Arc::new(endpoint(wishes))).to_vec());
         for (event_type, project) in
             [("a.b", None), ("a.b", Some("p")), ("a.c", Some("q")), ("b", None), ("b", Some("p"))]
         {

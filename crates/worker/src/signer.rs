@@ -15,7 +15,7 @@ pub enum Signer {
     /// Standard Webhooks with both kinds of keys. A secret without a private key leaves `v1` alone.
     StandardV1a(Vec<Expiring>),
     /// Hex over the body, alone or after `sha256=`.
-    Hex { key: Key, header: HeaderName, prefixed: bool },
+    Hex { key: Box<Key>, header: HeaderName, prefixed: bool },
     /// The secret is no key: nothing is sent rather than something unsigned.
     Unusable(KeyError),
 }
@@ -44,12 +44,16 @@ impl Signer {
             Signature::None => Self::None,
             Signature::Standard => Self::Standard(standard_keys(endpoint, secret)?),
             Signature::StandardV1a => Self::StandardV1a(standard_keys(endpoint, secret)?),
-            Signature::Hex { header } => {
-                Self::Hex { key: Key::text(text)?, header: header.clone(), prefixed: false }
-            }
-            Signature::Sha256 { header } => {
-                Self::Hex { key: Key::text(text)?, header: header.clone(), prefixed: true }
-            }
+            Signature::Hex { header } => Self::Hex {
+                key: Box::new(Key::text(text)?),
+                header: header.clone(),
+                prefixed: false,
+            },
+            Signature::Sha256 { header } => Self::Hex {
+                key: Box::new(Key::text(text)?),
+                header: header.clone(),
+                prefixed: true,
+            },
         })
     }
 

@@ -1,6 +1,7 @@
 //! Endpoints: one hash for each tenant, every write announced.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
@@ -111,13 +112,13 @@ impl EndpointStore for RedisStore {
         record.map(|bytes| wire::decode_endpoint(&self.sealer, &key, &bytes)).transpose()
     }
 
-    async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError> {
+    async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Arc<Endpoint>>, StoreError> {
         let key = keys::endpoints(tenant);
         let ids = self.ids(&key).await?;
         let mut endpoints = Vec::with_capacity(ids.len());
         for some in ids.chunks(TOGETHER) {
             for record in self.records(&key, some).await? {
-                endpoints.push(wire::decode_endpoint(&self.sealer, &key, &record)?);
+                endpoints.push(Arc::new(wire::decode_endpoint(&self.sealer, &key, &record)?));
             }
         }
         Ok(endpoints)

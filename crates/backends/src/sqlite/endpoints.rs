@@ -1,5 +1,7 @@
 //! Endpoints, their health and their attempts.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use hookfleet_domain::{AttemptRecord, Endpoint, EndpointHealth, EndpointId, TenantId, limits};
 use hookfleet_store::{
@@ -22,6 +24,11 @@ impl SqliteStore {
         // An error means that nobody listens.
         let announce = move |_: &T| drop(changes.send(tenant));
         Ok(self.database.writer()?.write(Sureness::Promise, work, announce).await?)
+    }
+
+    /// What is kept under an id.
+    fn opened(&self, (id, record): &(String, Vec<u8>)) -> Result<Endpoint, StoreError> {
+        wire::decode_endpoint(&self.sealer, id, record)
     }
 }
 
@@ -95,7 +102,7 @@ impl EndpointStore for SqliteStore {
         record.map(decode).transpose()
     }
 
-    async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Endpoint>, StoreError> {
+    async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Arc<Endpoint>>, StoreError> {
         let owner = tenant.as_str().to_owned();
         let list = move |db: &Connection| {
             let list = "SELECT id, record FROM endpoints WHERE tenant = ?1 ORDER BY id";
@@ -104,9 +111,7 @@ impl EndpointStore for SqliteStore {
             list.query_map([owner], row)?.collect::<rusqlite::Result<Vec<(String, Vec<u8>)>>>()
         };
         let records = self.database.read(list).await?;
-        let decode =
-            |(id, bytes): &(String, Vec<u8>)| wire::decode_endpoint(&self.sealer, id, bytes);
-        records.iter().map(decode).collect()
+        records.iter().map(|record| self.opened(record).map(Arc::new)).collect()
     }
 
     async fn endpoint_page(
@@ -118,9 +123,7 @@ impl EndpointStore for SqliteStore {
         let (owner, filter, page_asked) = (tenant.clone(), filter.clone(), page.clone());
         let look = move |db: &Connection| look(db, &owner, &filter, &page_asked);
         let records = self.database.read(look).await??;
-        let decode =
-            |(id, bytes): &(String, Vec<u8>)| wire::decode_endpoint(&self.sealer, id, bytes);
-        let found = records.iter().map(decode).collect::<Result<_, _>>()?;
+        let found = records.iter().map(|record| self.opened(record)).collect::<Result<_, _>>()?;
         Ok(Page::of_found(found, page.limit, |endpoint: &Endpoint| endpoint.id.to_string()))
     }
 

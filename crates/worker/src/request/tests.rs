@@ -5,7 +5,6 @@ use hookfleet_domain::{Endpoint, EndpointPatch, EndpointPolicy, Secret};
 use proptest::prelude::*;
 
 use super::*;
-use crate::signer::Signer;
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -36,7 +35,7 @@ pub(crate) fn endpoint(json: &str) -> Endpoint {
 
 fn request(endpoint_json: &str, data: &str) -> WireRequest {
     let endpoint = endpoint(endpoint_json);
-    let target = Target { signer: Signer::new(&endpoint), endpoint };
+    let target = Target::new(endpoint);
     build(&target, &event(data), now()).unwrap()
 }
 
@@ -117,7 +116,7 @@ fn three_kinds_of_authentication() {
 fn nothing_is_sent_unsigned_for_want_of_a_key() {
     let mut endpoint = endpoint(r#"{"url":"https://a.example/"}"#);
     endpoint.secret = Some(Secret::new("not standard"));
-    let target = Target { signer: Signer::new(&endpoint), endpoint };
+    let target = Target::new(endpoint);
     let error = build(&target, &event("{}"), now()).unwrap_err();
     assert!(error.to_string().contains("secret is unusable"));
     assert!(!error.to_string().contains("not standard"));
