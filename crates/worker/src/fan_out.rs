@@ -52,7 +52,7 @@ impl Worker {
         let remembered = self.remember_targets(&event, &ids);
         if endpoints > self.options.fan_out_inline {
             remembered.await?;
-            self.split(&event, ids.clone()).await?;
+            self.split(&event, ids).await?;
             self.trace_fan_out(&event, endpoints, start);
             return Ok(());
         }

@@ -2,10 +2,10 @@
 //! again changes nothing.
 //!
 //! ```text
-//! hookfleet.events ──#─┬────────▶ hookfleet.events.0      what plain clients send
-//!                      └────────▶ hookfleet.archive       (a stream)
-//!              we, by queues' names ▶ hookfleet.events.{n}    spread by hash
-//!                                   ▶ hookfleet.archive       many events in a message
+//! hookfleet.events ──#──────────▶ hookfleet.events.0      what plain clients send
+//!                  ──#──────────▶ hookfleet.archive       (a stream)
+//! by their names   ─────────────▶ hookfleet.events.{n}    what we send, spread by hash
+//!                  ─────────────▶ hookfleet.archive       and many of those in one message
 //! hookfleet.delay.{19..0}: bit 1 ▶ queue hookfleet.delay.{n} ─ expires ─▶ exchange one level down
 //!                          bit 0 ▶ exchange one level down
 //! hookfleet.deliveries ─#.{n}───▶ hookfleet.deliveries.{n}
