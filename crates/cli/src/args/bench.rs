@@ -79,7 +79,8 @@ pub struct BenchArgs {
     /// Where the worker's metrics are.
     #[arg(long, value_name = "URL")]
     pub metrics: Option<reqwest::Url>,
-    /// Deliveries that fail once and wait, at the end, to see what memory that takes.
+    /// Deliveries that wait, at the end, for an endpoint that fails, to see what memory that takes.
+    /// Needs --metrics.
     #[arg(long, default_value_t = 0)]
     pub waiting: u64,
     /// Bytes of an event's data.

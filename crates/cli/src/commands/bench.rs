@@ -118,7 +118,7 @@ impl Bench {
 
     /// Waits until so many different deliveries have arrived, and begins to count anew.
     async fn arrived(&self, deliveries: u64) -> Result<receiver::Arrived, Failure> {
-        until(deliveries, ARRIVAL_WAIT_MAX, || self.receiver.count()).await?;
+        until(deliveries, ARRIVAL_WAIT_MAX, async || Ok(self.receiver.count())).await?;
         Ok(self.receiver.forget())
     }
 }
@@ -128,12 +128,12 @@ impl Bench {
 async fn until(
     deliveries: u64,
     wait_max: Duration,
-    count: impl Fn() -> u64,
+    count: impl AsyncFn() -> Result<u64, Failure>,
 ) -> Result<(), Failure> {
-    let (mut last, mut since) = (count(), Instant::now());
+    let (mut last, mut since) = (count().await?, Instant::now());
     while last < deliveries {
         sleep(Duration::from_millis(10)).await;
-        let arrived = count();
+        let arrived = count().await?;
         if arrived > last {
             (last, since) = (arrived, Instant::now());
         } else if since.elapsed() > wait_max {
@@ -153,10 +153,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn slow_is_waited_for_and_an_end_is_not() {
         let begun = Instant::now();
-        let one_each_20_s = || begun.elapsed().as_secs() / 20;
+        let one_each_20_s = async || Ok(begun.elapsed().as_secs() / 20);
         until(10, ARRIVAL_WAIT_MAX, one_each_20_s).await.unwrap();
         assert_eq!(begun.elapsed().as_secs(), 200);
-        let failure = until(10, ARRIVAL_WAIT_MAX, || 7).await.unwrap_err().to_string();
+        let failure = until(10, ARRIVAL_WAIT_MAX, async || Ok(7)).await.unwrap_err().to_string();
         assert_eq!(failure, "3 of 10 deliveries are missing: nothing has arrived for 60 s");
         assert_eq!(begun.elapsed().as_secs(), 260);
     }

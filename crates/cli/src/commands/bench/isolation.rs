@@ -50,7 +50,7 @@ impl Bench {
         let published = self.load(TENANT).kinds_at_rate(rate, duration, epoch, kind).await?;
         let published = published.len() as u64;
         let hanging = if wanted(0) { published.div_ceil(EVERY) } else { 0 };
-        until(published - hanging, ARRIVAL_WAIT_MAX, || self.receiver.count()).await?;
+        until(published - hanging, ARRIVAL_WAIT_MAX, async || Ok(self.receiver.count())).await?;
         Ok(self.receiver.forget())
     }
 }

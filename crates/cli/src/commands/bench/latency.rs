@@ -36,7 +36,7 @@ impl Bench {
         Ok(Latency::new(rate, &arrived, &late, cpu))
     }
 
-    /// Deliveries that all fail once, and wait for their retry.
+    /// Deliveries that wait: the first ones have failed, the others find the breaker open.
     pub async fn waiting(&self) -> Result<Option<Waiting>, Failure> {
         let deliveries = self.arguments.waiting;
         if deliveries == 0 {
@@ -47,9 +47,10 @@ impl Bench {
         let retry = json!({"schedule": ["12h"]});
         self.create("-waiting", [json!({"url": url, "max_in_flight": 1000, "retry": retry})])
             .await?;
-        let begun = Instant::now();
+        let (begun, before) = (Instant::now(), self.put_off().await?);
         self.load("-waiting").publish(deliveries).await?;
-        until(deliveries, ARRIVAL_WAIT_MAX, || self.receiver.refused()).await?;
+        let put_off = async || Ok(self.put_off().await?.saturating_sub(before));
+        until(deliveries, ARRIVAL_WAIT_MAX, put_off).await?;
         Ok(Some(Waiting::new(deliveries, begun.elapsed(), &self.arguments.processes)))
     }
 }

@@ -36,7 +36,7 @@ impl Bench {
         let deliveries = published.len() as u64;
         self.receiver.set_down(false);
         output::tell(&format!("it is up again, {deliveries} deliveries are due"));
-        until(deliveries, RECOVERY_WAIT_MAX, || self.receiver.count()).await?;
+        until(deliveries, RECOVERY_WAIT_MAX, async || Ok(self.receiver.count())).await?;
         let put_off = self.put_off().await?.saturating_sub(before);
         let arrived = self.receiver.forget();
         self.remove(TENANT).await?;
@@ -44,9 +44,9 @@ impl Bench {
     }
 
     /// How often a worker has put a delivery off, with an attempt or without.
-    async fn put_off(&self) -> Result<u64, Failure> {
+    pub async fn put_off(&self) -> Result<u64, Failure> {
         let Some(url) = self.arguments.metrics.clone() else {
-            return Err(Failure::usage("--outage needs --metrics"));
+            return Err(Failure::usage("--outage and --waiting need --metrics"));
         };
         let client = reqwest::Client::builder().no_proxy().build().map_err(Failure::failed)?;
         let page = client.get(url).send().await.and_then(reqwest::Response::error_for_status);

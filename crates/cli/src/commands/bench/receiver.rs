@@ -150,11 +150,6 @@ impl Receiver {
         lock(&self.seen).down = down;
     }
 
-    /// Requests that were answered with 500.
-    pub fn refused(&self) -> u64 {
-        lock(&self.seen).arrived.refused
-    }
-
     /// What due times are counted from.
     pub fn epoch(&self) -> Instant {
         self.epoch

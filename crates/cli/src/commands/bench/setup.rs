@@ -43,7 +43,7 @@ impl Bench {
     /// them.
     pub async fn warm_up(&self, load: &Load, deliveries: u64) -> Result<(), Failure> {
         load.publish(1).await?;
-        let first = until(deliveries, FIRST_WAIT_MAX, || self.receiver.count()).await;
+        let first = until(deliveries, FIRST_WAIT_MAX, async || Ok(self.receiver.count())).await;
         first.map_err(|failure| Failure::failed(format!("{failure}; {ALLOW}")))?;
         self.receiver.forget();
         Ok(())
@@ -101,7 +101,7 @@ impl Bench {
     /// Waits until an event that is published now arrives: all that were accepted before are gone.
     pub async fn caught_up(&self) -> Result<(), Failure> {
         self.load("").publish(1).await?;
-        until(1, CAUGHT_UP_WAIT_MAX, || self.receiver.count()).await?;
+        until(1, CAUGHT_UP_WAIT_MAX, async || Ok(self.receiver.count())).await?;
         self.receiver.forget();
         Ok(())
     }

@@ -138,7 +138,7 @@ fn memory(report: &Report, lines: &mut Vec<String>) {
     held("under load", &report.memory);
     if let Some(Waiting { deliveries, memory, attempts_per_s }) = &report.waiting {
         held(&format!("{deliveries} deliveries waiting"), memory);
-        lines.push(row("  attempts a second until then", &[&whole(*attempts_per_s)]));
+        lines.push(row("  put off a second until then", &[&whole(*attempts_per_s)]));
     }
 }
 
