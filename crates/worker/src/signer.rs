@@ -39,21 +39,16 @@ impl Signer {
     }
 
     fn of(endpoint: &Endpoint, secret: &Secret) -> Result<Self, KeyError> {
-        let text = secret.expose();
+        let hex = |header: &HeaderName, prefixed| {
+            let key = Box::new(Key::text(secret.expose())?);
+            Ok(Self::Hex { key, header: header.clone(), prefixed })
+        };
         Ok(match &endpoint.settings.signature {
             Signature::None => Self::None,
             Signature::Standard => Self::Standard(standard_keys(endpoint, secret)?),
             Signature::StandardV1a => Self::StandardV1a(standard_keys(endpoint, secret)?),
-            Signature::Hex { header } => Self::Hex {
-                key: Box::new(Key::text(text)?),
-                header: header.clone(),
-                prefixed: false,
-            },
-            Signature::Sha256 { header } => Self::Hex {
-                key: Box::new(Key::text(text)?),
-                header: header.clone(),
-                prefixed: true,
-            },
+            Signature::Hex { header } => hex(header, false)?,
+            Signature::Sha256 { header } => hex(header, true)?,
         })
     }
 
