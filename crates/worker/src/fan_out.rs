@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use futures_util::future::try_join;
-use futures_util::stream::{self, FuturesUnordered, StreamExt, TryStreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt, TryStreamExt};
 use hookfleet_domain::{Delay, Delivery, EndpointId, Event, Timestamp};
 use hookfleet_queue::Outgoing;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::Worker;
@@ -83,14 +83,30 @@ impl Worker {
     }
 
     async fn split(&self, event: &Arc<Event>, ids: Vec<EndpointId>) -> Result<(), GiveBack> {
-        let publish = |id| async move {
-            let delivery = Delivery::first(Arc::clone(event), id);
-            let message = Outgoing::Delivery(&delivery, Delay::NONE);
-            let _room = self.splitting.acquire().await.map_err(|_| GiveBack)?;
-            self.confirmed("splitting an event", || self.queue.publish(message)).await
-        };
-        let published = stream::iter(ids).map(|id| Ok(publish(id)));
-        published.try_buffer_unordered(PUBLISHED_AT_ONCE).try_collect().await
+        let mut published = FuturesUnordered::new();
+        for id in ids {
+            // The room first: what waits for it is an id, and not a message.
+            let room = loop {
+                tokio::select! {
+                    biased;
+                    Some(ended) = published.next() => ended?,
+                    room = self.splitting.acquire() => break room.map_err(|_| GiveBack)?,
+                }
+            };
+            published.push(self.split_off(event, id, room));
+        }
+        published.try_collect().await
+    }
+
+    async fn split_off(
+        &self,
+        event: &Arc<Event>,
+        id: EndpointId,
+        _room: SemaphorePermit<'_>,
+    ) -> Result<(), GiveBack> {
+        let delivery = Delivery::first(Arc::clone(event), id);
+        let message = Outgoing::Delivery(&delivery, Delay::NONE);
+        self.confirmed("splitting an event", || self.queue.publish(message)).await
     }
 
     fn trace_fan_out(&self, of: &Event, endpoints: usize, start: Option<(Timestamp, Instant)>) {
