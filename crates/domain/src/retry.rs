@@ -14,7 +14,7 @@ use crate::{AttemptNumber, limits};
 /// second to [`limits::RETRY_WAIT_MAX`]. An empty schedule means one attempt and no retry.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
-pub struct RetrySchedule(Vec<Duration>);
+pub struct RetrySchedule(Box<[Duration]>);
 
 impl PartialSchema for RetrySchedule {
     fn schema() -> RefOr<Schema> {
@@ -50,7 +50,7 @@ impl RetrySchedule {
         let range = Duration::from_secs(1)..=limits::RETRY_WAIT_MAX;
         match waits.iter().find(|wait| !range.contains(wait)) {
             Some(wait) => Err(InvalidSchedule::Wait(*wait)),
-            None => Ok(Self(waits)),
+            None => Ok(Self(waits.into())),
         }
     }
 

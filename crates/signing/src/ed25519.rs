@@ -16,8 +16,8 @@ const PUBLIC_BYTES: usize = 32;
 /// A seed with the public key behind it, as some write private keys.
 const PAIR_BYTES: usize = SEED_BYTES + PUBLIC_BYTES;
 
-/// A private key. Not printable.
-pub struct PrivateKey(Ed25519KeyPair);
+/// A private key. Not printable. Few endpoints have one: where none is, it takes no room.
+pub struct PrivateKey(Box<Ed25519KeyPair>);
 
 /// A public key: what a receiver verifies with, and nobody can sign with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl PrivateKey {
             }
             Some(_) | None => return Err(KeyError::NotPrivate),
         };
-        pair.map(Self).map_err(|_| KeyError::NotPrivate)
+        pair.map(|pair| Self(Box::new(pair))).map_err(|_| KeyError::NotPrivate)
     }
 
     /// The text of a new key, out of random bytes.
