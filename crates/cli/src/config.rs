@@ -2,7 +2,7 @@
 
 mod file;
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration as StdDuration;
 
@@ -74,7 +74,8 @@ pub struct Settings {
     /// Queues of each kind over which work is spread, 1 to 64 [default: 1].
     #[arg(long, env = "HOOKFLEET_PARTITIONS", value_parser = clap::value_parser!(u16).range(1..=64))]
     partitions: Option<u16>,
-    /// Threads of this process, 1 to 64 [default: 1]. More processes go further than more threads.
+    /// Threads of this process, 1 to 64 [default: 2, or 1 where there is one core]. More processes go
+    /// further than more threads.
     #[arg(long, env = "HOOKFLEET_THREADS", value_parser = clap::value_parser!(u16).range(1..=64))]
     threads: Option<u16>,
     /// Deliveries under way at once in one worker, 1 to 10000 [default: 512].
@@ -260,7 +261,7 @@ impl Settings {
             endpoint_metrics_max: all.endpoint_metrics_max.unwrap_or(0).into(),
             dedup_window: all.dedup_window.map_or(DAY, |text| text.0),
             event_status_kept: all.event_status_kept.map_or(DAY, |text| text.0),
-            threads: all.threads.unwrap_or(1).into(),
+            threads: all.threads.map_or_else(default_threads, usize::from),
             otlp,
             log: all.log.unwrap_or_else(|| "info".to_owned()),
             log_format: all.log_format.unwrap_or(LogFormat::Text),
@@ -364,6 +365,11 @@ impl Settings {
             log_format: self.log_format.or(file.log_format),
         }
     }
+}
+
+/// One would be what holds a busy worker up while another core idles; past two, more processes go further.
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(2)
 }
 
 fn read_bundle(path: &Path) -> Result<Vec<u8>, Failure> {
