@@ -29,9 +29,13 @@ const EVERY: Duration = Duration::from_secs(1);
 const ROWS: u32 = 200;
 /// Stretches of each table that are looked at each second.
 const STRETCHES: usize = 20;
-/// Transactions in a row: more is deleted in a second than can be taken in, and still there is time
-/// for others.
+/// Transactions in a row: still there is time for others.
 const ROUNDS_MAX: usize = 160;
+/// What is forgotten each second of a file that is too large, at least: this, or that part of the limit. And
+/// half as much again as came in since the last time. So it does not go on growing, and deliveries that
+/// are under way do not pay for a rush that is over.
+const FORGOTTEN_BYTES_MIN: u64 = 8 * 1024 * 1024;
+const FORGOTTEN_PART: u64 = 100;
 /// Pages given back to the file system in one transaction, while more than this part is free.
 const PAGES_GIVEN_BACK: i64 = 100;
 const FREE_PART_MAX: i64 = 4;
@@ -98,11 +102,13 @@ pub struct Keeper {
     clock: Arc<dyn Clock>,
     /// Where the sweeps of each table go on: that of what has expired, and that of what is over.
     places: [[String; 2]; TABLES.len()],
+    /// Bytes in use when it was last looked whether they are too many.
+    size_before: u64,
 }
 
 impl Keeper {
     pub fn new(database: Arc<Database>, retention: Retention, clock: Arc<dyn Clock>) -> Self {
-        Self { database, retention, clock, places: Default::default() }
+        Self { database, retention, clock, places: Default::default(), size_before: 0 }
     }
 
     /// Until `stop`.
@@ -203,9 +209,12 @@ impl Keeper {
     /// Too large? Then the oldest of what is over goes, expired or not: the archive first, then what
     /// is known of settled events.
     async fn shrink(&mut self) -> Result<(), Fault> {
+        let size = self.database.note(give_back_pages).await?;
+        let enough = enough([self.size_before, size], self.retention.bytes_max);
         for _ in 0..ROUNDS_MAX {
             let size = self.database.note(give_back_pages).await?;
-            if size <= self.retention.bytes_max {
+            self.size_before = size;
+            if size <= enough {
                 return Ok(());
             }
             let prune =
@@ -227,6 +236,13 @@ impl Keeper {
     }
 }
 
+/// Down to where a file is shrunk this time, by its size the last time and now.
+fn enough([before, now]: [u64; 2], bytes_max: u64) -> u64 {
+    let came = now.saturating_sub(before);
+    let least = FORGOTTEN_BYTES_MIN.max(bytes_max / FORGOTTEN_PART);
+    now.saturating_sub(came + came / 2 + least).max(bytes_max)
+}
+
 /// Bytes in use. If much more is free, some of it goes back to the file system.
 fn give_back_pages(db: &Connection) -> rusqlite::Result<u64> {
     let pragma = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -237,4 +253,20 @@ fn give_back_pages(db: &Connection) -> rusqlite::Result<u64> {
         while rows.next()?.is_some() {}
     }
     Ok(u64::try_from((pages - free) * pragma("page_size")?).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    #[test]
+    fn a_file_that_is_too_large_shrinks_by_more_than_it_grew() {
+        let limit = 1000 * MIB;
+        assert_eq!(enough([1100 * MIB, 1100 * MIB], limit), 1090 * MIB, "what came in a rush");
+        assert_eq!(enough([1100 * MIB, 1140 * MIB], limit), 1070 * MIB, "while more comes");
+        assert_eq!(enough([990 * MIB, 1001 * MIB], limit), limit, "never below the limit");
+        assert_eq!(enough([0, 1500 * MIB], limit), limit, "what an earlier process left");
+    }
 }
