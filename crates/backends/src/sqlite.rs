@@ -9,6 +9,7 @@
 //! endpoint to those who cache.
 
 mod archive;
+mod attempts;
 mod changes;
 mod database;
 mod dead_letters;

@@ -40,7 +40,9 @@ impl AttemptNumber {
 
 /// How often this delivery was begun anew: each replay and each resend is a generation, and only
 /// the newest one is alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(transparent)]
 pub struct Generation(u32);
 

@@ -14,10 +14,12 @@ use hookfleet_store::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::attempts::Key;
 use super::events;
-use super::known::{self, Gate, Known, Lease};
-use super::store::{Living, SqliteStore, corrupt};
+use super::known::{self, Known};
+use super::store::{SqliteStore, corrupt};
 use super::throttle;
+use super::writer::Sureness;
 
 #[async_trait]
 impl DeliveryStore for SqliteStore {
@@ -45,10 +47,20 @@ impl DeliveryStore for SqliteStore {
     }
 
     async fn enter(&self, entry: &Entry, now: Timestamp) -> Result<Passage, StoreError> {
-        let (entry, living) = (entry.clone(), Arc::clone(&self.living));
-        let expires_ms = self.expiry(entry.lease_until.since(now) + self.status_ttl);
-        let enter = move |db: &Connection| enter(db, &entry, now, (&living, expires_ms));
-        Ok(self.database.note(enter).await?)
+        let leased = match self.attempts.lease(entry, now) {
+            Ok(leased) => leased,
+            Err(until) => {
+                let until = until.min(now.after(kept::LOOK_AGAIN));
+                return Ok(Passage::Wait { until, reason: WaitReason::Leased });
+            }
+        };
+        let (entry, expires_ms) =
+            (entry.clone(), self.expiry(entry.lease_until.since(now) + self.status_ttl));
+        let passage = self.database.note(move |db| enter(db, &entry, now, expires_ms)).await?;
+        if passage == Passage::Go {
+            leased.keep();
+        }
+        Ok(passage)
     }
 
     async fn record(&self, settlement: &Settlement<'_>) -> Result<Recorded, StoreError> {
@@ -65,7 +77,15 @@ impl DeliveryStore for SqliteStore {
             attempt_expires_ms: self.expiry(kept::ATTEMPTS),
             health_expires_ms: self.expiry(kept::HEALTH),
         };
-        Ok(self.database.note(move |db| told.record(db)).await?)
+        let (attempts, attempt) = (Arc::clone(&self.attempts), told.key());
+        let record = move |db: &Connection| told.record(db);
+        let ended = move |recorded: &Recorded| {
+            // Or somebody else is making it.
+            if recorded.first {
+                attempts.ended(&attempt);
+            }
+        };
+        Ok(self.database.writer()?.write(Sureness::Note, record, ended).await?)
     }
 
     async fn reopen(
@@ -108,7 +128,7 @@ impl DeliveryStore for SqliteStore {
     }
 
     async fn still_alive(&self, worker: &WorkerId) -> Result<(), StoreError> {
-        self.living.sign(worker);
+        self.attempts.sign(worker);
         Ok(())
     }
 }
@@ -147,34 +167,26 @@ impl SqliteStore {
     }
 }
 
+/// Of one that nobody was at the gate with before, nothing need be written.
 fn enter(
     db: &Connection,
     entry: &Entry,
     now: Timestamp,
-    (living, expires_ms): (&Living, i64),
+    expires_ms: i64,
 ) -> rusqlite::Result<Passage> {
     let key = (entry.event.as_str(), entry.endpoint.as_str());
-    let throttle = throttle_of(db, entry)?;
-    let fresh = Known::fresh(Some(entry.generation), expires_ms);
-    if throttle.open_until.is_none() && entry.rate.is_none() {
-        let leased = entered(&fresh, entry, now, None);
-        if known::lease_planned(db, key, &leased)? {
-            return Ok(Passage::Go);
-        }
+    let first = entry.generation == Generation::FIRST && entry.attempt.index() == 0;
+    if first && entry.rate.is_none() && known::is_new(db, key)? {
+        return Ok(Passage::Go);
     }
     let known = known::find(db, key)?;
-    let gate = known.as_ref().map(|known| known.gate(entry, now, |owner| living.knows(owner)));
-    match gate {
-        None | Some(Gate::Go) => {}
-        Some(Gate::Skip) => return Ok(Passage::Skip),
-        Some(Gate::Leased(Lease { until, .. })) => {
-            let until = until.min(now.after(kept::LOOK_AGAIN));
-            return Ok(Passage::Wait { until, reason: WaitReason::Leased });
-        }
+    if known.as_ref().is_some_and(|known| !known.is_open(entry)) {
+        return Ok(Passage::Skip);
     }
     let known = known.filter(|known| known.generation == Some(entry.generation));
-    let known = known.map_or(fresh, |known| Known { expires_ms, ..known });
-    let held = hold(db, (entry, throttle), known.reserved, now)?;
+    let fresh = || Known::fresh(Some(entry.generation), expires_ms);
+    let known = known.map_or_else(fresh, |known| Known { expires_ms, ..known });
+    let held = hold(db, entry, known.reserved, now)?;
     known::put(db, key, &entered(&known, entry, now, held))?;
     Ok(match held {
         None => Passage::Go,
@@ -183,10 +195,9 @@ fn enter(
     })
 }
 
-/// A delivery that was at the gate: leased, or held.
+/// A delivery that was at the gate: let through, or held.
 fn entered(known: &Known, entry: &Entry, now: Timestamp, held: Option<Held>) -> Known {
     let first = entry.attempt.index() == 0;
-    let lease = || Lease { owner: entry.owner.to_string(), until: entry.lease_until };
     let (waits, reserved) = match held {
         None => (Duration::ZERO, None),
         Some(Held::Breaker(until)) => (until.since(now), None),
@@ -197,7 +208,6 @@ fn entered(known: &Known, entry: &Entry, now: Timestamp, held: Option<Held>) -> 
         attempt: known.attempt,
         stage: if first { Stage::Pending } else { Stage::Retrying },
         http_status: known.http_status,
-        lease: held.is_none().then(lease),
         updated_ms: Some(now.unix_ms()),
         expires_ms: known.expires_ms.saturating_add(i64::try_from(waits.as_millis()).unwrap_or(0)),
         reserved,
@@ -215,11 +225,12 @@ fn throttle_of(db: &Connection, entry: &Entry) -> rusqlite::Result<Throttle> {
 /// Do breaker and rate hold it?
 fn hold(
     db: &Connection,
-    (entry, before): (&Entry, Throttle),
+    entry: &Entry,
     reserved: Option<Timestamp>,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Held>> {
     let Entry { rate, patient_until, lease_until, .. } = *entry;
+    let before = throttle_of(db, entry)?;
     let mut after = before;
     let held = after.pass(&Passing { rate, reserved, patient_until, lease_until }, now).err();
     if after != before || held.is_some() {
@@ -262,6 +273,10 @@ struct Told {
 }
 
 impl Told {
+    fn key(&self) -> Key {
+        (self.event.clone(), self.endpoint.clone(), self.generation)
+    }
+
     fn record(&self, db: &Connection) -> rusqlite::Result<Recorded> {
         if !self.settle(db)? {
             return Ok(Recorded { first: false, failure_count: self.failing(db)? });
@@ -281,7 +296,7 @@ impl Told {
         let key = (self.event.as_str(), self.endpoint.as_str());
         let fresh = Known::fresh(Some(self.generation), 0);
         if self.made.is_some_and(|made| made.success)
-            && known::settle_leased(db, key, &self.settled(&fresh))?
+            && known::settle_planned(db, key, &self.settled(&fresh))?
         {
             return Ok(true);
         }
@@ -304,7 +319,6 @@ impl Told {
             attempt: self.made.map_or(known.attempt, |made| known.attempt.max(made.attempt)),
             stage: self.stage,
             http_status: self.made.map_or(known.http_status, |made| made.http_status),
-            lease: None,
             reserved: None,
             updated_ms: Some(self.now.unix_ms()),
             expires_ms: self.expires_ms,
@@ -320,15 +334,33 @@ impl Told {
 
     /// Counts the attempt, and writes it into the endpoint's log.
     fn count(&self, db: &Connection, line: &str) -> rusqlite::Result<u64> {
+        let failures = if self.goes_on(db)? { 0 } else { self.turns(db)? };
+        let log = "INSERT OR REPLACE INTO attempts
+            SELECT endpoint, (successes + failures) % ?2, successes + failures, ?3, ?4
+            FROM health WHERE endpoint = ?1";
+        let kept = limits::ATTEMPTS_KEPT_MAX as u64;
+        let values = params![self.endpoint.as_str(), kept, self.attempt_expires_ms, line];
+        db.prepare_cached(log)?.execute(values)?;
+        Ok(failures)
+    }
+
+    /// A success after a success, as most are, in one statement. False: it is none.
+    fn goes_on(&self, db: &Connection) -> rusqlite::Result<bool> {
+        if !self.made.is_some_and(|made| made.success) {
+            return Ok(false);
+        }
+        let count = "UPDATE health SET successes = successes + 1, success_ms = ?2, expires_ms = ?3
+            WHERE endpoint = ?1 AND failing = 0";
+        let values = params![self.endpoint.as_str(), self.now.unix_ms(), self.health_expires_ms];
+        Ok(db.prepare_cached(count)?.execute(values)? > 0)
+    }
+
+    /// A first attempt, a failure, or a success after failures, and what it means to the breaker.
+    fn turns(&self, db: &Connection) -> rusqlite::Result<u64> {
         let success = self.made.is_some_and(|made| made.success);
         let endpoint = self.endpoint.as_str();
-        // Asked for beforehand: `RETURNING` would have SQLite make a table for it.
-        let counts = "SELECT failing, successes + failures FROM health WHERE endpoint = ?1";
-        let counts = db
-            .prepare_cached(counts)?
-            .query_row([endpoint], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)));
-        let (failing_before, before) = counts.optional()?.unwrap_or_default();
-        let (failing, n) = (if success { 0 } else { failing_before + 1 }, before + 1);
+        let failing_before = self.failing(db)?;
+        let failing = if success { 0 } else { failing_before + 1 };
         let count = if success {
             "INSERT INTO health
                (endpoint, failing, successes, failures, success_ms, failure_ms, expires_ms)
@@ -344,12 +376,6 @@ impl Told {
         };
         let values = params![endpoint, self.now.unix_ms(), self.health_expires_ms, failing];
         db.prepare_cached(count)?.execute(values)?;
-        let place = n % limits::ATTEMPTS_KEPT_MAX as u64;
-        db.prepare_cached("INSERT OR REPLACE INTO attempts VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![endpoint, place, n, self.attempt_expires_ms, line])?;
-        if success && failing_before == 0 {
-            return Ok(0);
-        }
         let before = throttle::find(db, endpoint)?;
         let mut after = before;
         if success {

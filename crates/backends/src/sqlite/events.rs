@@ -123,8 +123,8 @@ fn deliveries(
     id: &EventId,
     page: &PageRequest,
 ) -> rusqlite::Result<Vec<Delivery>> {
-    let list = "SELECT endpoint, generation, attempt, stage, http_status, owner, lease_until_ms,
-            updated_ms, expires_ms, reserved_ms
+    let list = "SELECT endpoint, generation, attempt, stage, http_status, updated_ms, expires_ms,
+            reserved_ms
         FROM deliveries WHERE event = ?1 AND endpoint > ?2 ORDER BY endpoint LIMIT ?3";
     let after = page.cursor.as_deref().unwrap_or_default();
     let limit = i64::try_from(page.limit).unwrap_or(i64::MAX).saturating_add(1);

@@ -5,7 +5,8 @@ use hookfleet_store::{Entry, Stage};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// A row of `deliveries`, apart from its key.
+/// A row of `deliveries`, apart from its key, and from `owner` and `lease_until_ms`, which earlier releases
+/// wrote: who makes an attempt is known in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     /// None: it is planned, and no worker was at its gate yet.
@@ -14,26 +15,10 @@ pub struct Known {
     pub attempt: u32,
     pub stage: Stage,
     pub http_status: Option<u16>,
-    pub lease: Option<Lease>,
     pub updated_ms: Option<i64>,
     pub expires_ms: i64,
     /// The time that the endpoint's rate has for it.
     pub reserved: Option<Timestamp>,
-}
-
-/// Who makes an attempt, and until when it will have made it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    pub owner: String,
-    pub until: Timestamp,
-}
-
-/// What the gate says of an attempt.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Gate {
-    Go,
-    Skip,
-    Leased(Lease),
 }
 
 impl Known {
@@ -44,34 +29,20 @@ impl Known {
             attempt: 0,
             stage: Stage::Pending,
             http_status: None,
-            lease: None,
             updated_ms: None,
             expires_ms,
             reserved: None,
         }
     }
 
-    /// May this attempt be made? An owner's own lease counts, too: the attempt is still being made
-    /// in that process.
-    pub fn gate(&self, entry: &Entry, now: Timestamp, is_alive: impl Fn(&str) -> bool) -> Gate {
-        if self.generation > Some(entry.generation) {
-            return Gate::Skip;
-        }
-        if self.generation < Some(entry.generation) {
-            return Gate::Go;
+    /// Is there anything left to attempt?
+    pub fn is_open(&self, entry: &Entry) -> bool {
+        if self.generation != Some(entry.generation) {
+            return self.generation < Some(entry.generation);
         }
         match self.stage {
-            Stage::Delivered | Stage::Dead | Stage::Discarded => return Gate::Skip,
-            Stage::Pending | Stage::Retrying => {}
-        }
-        if self.attempt >= entry.attempt.get() {
-            return Gate::Skip;
-        }
-        match &self.lease {
-            Some(lease) if lease.until > now && is_alive(&lease.owner) => {
-                Gate::Leased(lease.clone())
-            }
-            Some(_) | None => Gate::Go,
+            Stage::Delivered | Stage::Dead | Stage::Discarded => false,
+            Stage::Pending | Stage::Retrying => self.attempt < entry.attempt.get(),
         }
     }
 
@@ -103,38 +74,24 @@ pub struct Told {
 /// Names one delivery: event and endpoint.
 pub type Key<'a> = (&'a str, &'a str);
 
-/// Leases a delivery that is only planned, as most are when they come, in one statement. False: it is not.
-pub fn lease_planned(
-    db: &Connection,
-    (event, endpoint): Key<'_>,
-    known: &Known,
-) -> rusqlite::Result<bool> {
-    let lease =
-        "UPDATE deliveries SET generation = ?3, stage = ?4, owner = ?5, lease_until_ms = ?6,
-            updated_ms = ?7, expires_ms = ?8
-        WHERE event = ?1 AND endpoint = ?2 AND generation IS NULL";
-    let leased = db.prepare_cached(lease)?.execute(params![
-        event,
-        endpoint,
-        known.generation.map(Generation::get),
-        known.stage.label(),
-        known.lease.as_ref().map(|lease| lease.owner.as_str()),
-        known.lease.as_ref().map(|lease| lease.until.unix_ms()),
-        known.updated_ms,
-        known.expires_ms,
-    ])?;
-    Ok(leased > 0)
+/// Was no worker at its gate yet, and is its endpoint's breaker closed? So it is with most.
+pub fn is_new(db: &Connection, (event, endpoint): Key<'_>) -> rusqlite::Result<bool> {
+    let is_new = "SELECT NOT EXISTS (SELECT 1 FROM deliveries
+              WHERE event = ?1 AND endpoint = ?2 AND generation IS NOT NULL)
+          AND NOT EXISTS (SELECT 1 FROM health WHERE endpoint = ?2 AND open_ms IS NOT NULL)";
+    db.prepare_cached(is_new)?.query_row([event, endpoint], |row| row.get(0))
 }
 
-/// Settles a delivery that was leased and no more, as most were, in one statement. False: it was not.
-pub fn settle_leased(
+/// Settles a delivery that was planned and no more, as most were, in one statement. False: it was not.
+pub fn settle_planned(
     db: &Connection,
     (event, endpoint): Key<'_>,
     known: &Known,
 ) -> rusqlite::Result<bool> {
-    let settle = "UPDATE deliveries SET attempt = ?4, stage = ?5, http_status = ?6, owner = NULL,
-            lease_until_ms = NULL, updated_ms = ?7, expires_ms = ?8, reserved_ms = NULL
-        WHERE event = ?1 AND endpoint = ?2 AND generation = ?3 AND attempt = 0 AND stage = ?9";
+    let settle =
+        "UPDATE deliveries SET generation = ?3, attempt = ?4, stage = ?5, http_status = ?6,
+            updated_ms = ?7, expires_ms = ?8
+        WHERE event = ?1 AND endpoint = ?2 AND generation IS NULL";
     let settled = db.prepare_cached(settle)?.execute(params![
         event,
         endpoint,
@@ -144,15 +101,13 @@ pub fn settle_leased(
         known.http_status,
         known.updated_ms,
         known.expires_ms,
-        Stage::Pending.label(),
     ])?;
     Ok(settled > 0)
 }
 
 /// Reads what is known of a delivery.
 pub fn find(db: &Connection, (event, endpoint): Key<'_>) -> rusqlite::Result<Option<Known>> {
-    let find = "SELECT generation, attempt, stage, http_status, owner, lease_until_ms, updated_ms,
-            expires_ms, reserved_ms
+    let find = "SELECT generation, attempt, stage, http_status, updated_ms, expires_ms, reserved_ms
         FROM deliveries WHERE event = ?1 AND endpoint = ?2";
     db.prepare_cached(find)?.query_row([event, endpoint], |row| read(row, 0)).optional()
 }
@@ -164,26 +119,22 @@ pub fn read(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<Known> {
         let why = format!("stage {stage:?} is unknown").into();
         rusqlite::Error::FromSqlConversionFailure(from + 2, Type::Text, why)
     };
-    let lease = match (row.get(from + 4)?, row.get(from + 5)?) {
-        (Some(owner), Some(until)) => Some(Lease { owner, until: Timestamp::from_unix_ms(until) }),
-        (None::<String>, _) | (_, None::<i64>) => None,
-    };
     Ok(Known {
         generation: row.get::<_, Option<u32>>(from)?.map(Generation::new),
         attempt: row.get(from + 1)?,
         stage: Stage::from_label(&stage).ok_or_else(unknown)?,
         http_status: row.get(from + 3)?,
-        lease,
-        updated_ms: row.get(from + 6)?,
-        expires_ms: row.get(from + 7)?,
-        reserved: row.get::<_, Option<i64>>(from + 8)?.map(Timestamp::from_unix_ms),
+        updated_ms: row.get(from + 4)?,
+        expires_ms: row.get(from + 5)?,
+        reserved: row.get::<_, Option<i64>>(from + 6)?.map(Timestamp::from_unix_ms),
     })
 }
 
 /// Writes what is known of a delivery.
 pub fn put(db: &Connection, (event, endpoint): Key<'_>, known: &Known) -> rusqlite::Result<()> {
-    let put =
-        "INSERT OR REPLACE INTO deliveries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let put = "INSERT OR REPLACE INTO deliveries (event, endpoint, generation, attempt, stage,
+            http_status, updated_ms, expires_ms, reserved_ms)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     db.prepare_cached(put)?.execute(params![
         event,
         endpoint,
@@ -191,8 +142,6 @@ pub fn put(db: &Connection, (event, endpoint): Key<'_>, known: &Known) -> rusqli
         known.attempt,
         known.stage.label(),
         known.http_status,
-        known.lease.as_ref().map(|lease| lease.owner.as_str()),
-        known.lease.as_ref().map(|lease| lease.until.unix_ms()),
         known.updated_ms,
         known.expires_ms,
         known.reserved.map(Timestamp::unix_ms),

@@ -1,16 +1,15 @@
 //! The store: what all its parts share.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hookfleet_domain::{Clock, TenantId, Timestamp, WorkerId};
-use hookfleet_store::{Sealer, Store, StoreError, kept};
+use hookfleet_domain::{Clock, TenantId, Timestamp};
+use hookfleet_store::{Sealer, Store, StoreError};
 use tokio::sync::broadcast;
-use tokio::time::Instant;
 
 use super::SqliteOptions;
+use super::attempts::Attempts;
 use super::database::Database;
 use super::processes::Present;
 
@@ -25,7 +24,7 @@ pub struct SqliteStore {
     pub(super) dedup_ttl: Duration,
     pub(super) status_ttl: Duration,
     pub(super) changes: broadcast::Sender<TenantId>,
-    pub(super) living: Arc<Living>,
+    pub(super) attempts: Arc<Attempts>,
     pub(super) present: Present,
 }
 
@@ -42,7 +41,7 @@ impl SqliteStore {
             dedup_ttl: options.dedup_ttl,
             status_ttl: options.status_ttl,
             changes: broadcast::Sender::new(CHANGES_BEHIND_MAX),
-            living: Arc::default(),
+            attempts: Arc::default(),
             present: Present::default(),
         }
     }
@@ -50,25 +49,6 @@ impl SqliteStore {
     /// When something that is to be remembered for `ttl` is forgotten.
     pub(super) fn expiry(&self, ttl: Duration) -> i64 {
         self.clock.now().after(ttl).unix_ms()
-    }
-}
-
-/// When each worker gave its last sign of life.
-#[derive(Default)]
-pub struct Living(Mutex<HashMap<WorkerId, Instant>>);
-
-impl Living {
-    pub fn sign(&self, worker: &WorkerId) {
-        let mut living = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        living.retain(|_, at| at.elapsed() < kept::LIFE_SIGN_TTL);
-        living.insert(worker.clone(), Instant::now());
-    }
-
-    pub fn knows(&self, worker: &str) -> bool {
-        let living = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let worker = worker.parse::<WorkerId>();
-        let sign = worker.ok().and_then(|worker| living.get(&worker).copied());
-        sign.is_some_and(|at| at.elapsed() < kept::LIFE_SIGN_TTL)
     }
 }
 

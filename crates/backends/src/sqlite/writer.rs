@@ -210,16 +210,23 @@ impl Desk {
             self.flushes = sureness;
         }
         let changes = self.connection.total_changes();
-        let transaction = self.connection.unchecked_transaction()?;
-        for operation in batch {
-            operation.run(&transaction)?;
+        self.say("BEGIN")?;
+        let done = batch.iter_mut().try_for_each(|operation| operation.run(&self.connection));
+        let done = done.and_then(|()| self.say("COMMIT"));
+        if done.is_err() && !self.connection.is_autocommit() {
+            self.say("ROLLBACK")?;
         }
-        transaction.commit()?;
+        done?;
         // A transaction that changed nothing says nothing of the disk.
         if self.connection.total_changes() != changes {
             self.state.send_if_modified(|fault| fault.take().is_some());
         }
         Ok(())
+    }
+
+    /// A transaction's begin and end are prepared once, as everything that is said often.
+    fn say(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(statement)?.execute([]).map(drop)
     }
 
     fn fail(&self, batch: Vec<Box<dyn Operation>>, error: &rusqlite::Error) {
