@@ -11,6 +11,7 @@ mod archive;
 mod archiving;
 mod depths;
 mod errors;
+mod frames;
 mod inspect;
 mod leases;
 mod link;
@@ -37,6 +38,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use frames::Frames;
 use hookfleet_queue::Pauses;
 use link::Link;
 
@@ -71,10 +73,11 @@ impl RabbitQueue {
         options: RabbitOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, QueueError> {
-        let link = Link::connect(&options).await?;
+        let frames = Frames::default();
+        let link = Link::connect(&options, &frames).await?;
         let (sender, state) = watch::channel(State::Up(link));
         let (supervisor, stop) = (TaskTracker::new(), CancellationToken::new());
-        supervisor.spawn(supervise(options, sender, stop.clone()));
+        supervisor.spawn(supervise((options, frames), sender, stop.clone()));
         let (receipts, closing) = (TaskTracker::new(), CancellationToken::new());
         Ok(Self { state, clock, receipts, closing, supervisor, stop })
     }
@@ -97,14 +100,18 @@ impl RabbitQueue {
     }
 }
 
-async fn supervise(options: RabbitOptions, state: watch::Sender<State>, stop: CancellationToken) {
+async fn supervise(
+    (options, frames): (RabbitOptions, Frames),
+    state: watch::Sender<State>,
+    stop: CancellationToken,
+) {
     let mut pauses = Pauses::new();
     while let Some(pause) = next_look(&state, &mut pauses, &stop).await {
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(pause) => {}
         }
-        match Link::connect(&options).await {
+        match Link::connect(&options, &frames).await {
             Ok(link) => {
                 tracing::info!("connected to the broker again");
                 pauses.reset();

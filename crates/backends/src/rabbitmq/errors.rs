@@ -23,8 +23,14 @@ fn is_lasting(error: &lapin::Error) -> bool {
 
 /// Is the queue in somebody's exclusive use?
 pub fn is_locked(error: &lapin::Error) -> bool {
-    let ErrorKind::ProtocolError(error) = error.kind() else {
-        return false;
-    };
-    matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED))
+    is(error, &AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED))
+}
+
+/// Was a frame larger than was agreed on?
+pub fn is_frame_error(error: &lapin::Error) -> bool {
+    is(error, &AMQPErrorKind::Hard(AMQPHardError::FRAMEERROR))
+}
+
+fn is(error: &lapin::Error, kind: &AMQPErrorKind) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.kind() == kind)
 }

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::acks::Acks;
 use super::errors::queue_error;
+use super::frames::Frames;
 use super::link::Link;
 use super::publish::{ACCEPTED_AT, PUT_OFF, TRACEPARENT};
 use super::topology;
@@ -40,6 +41,7 @@ pub struct RabbitLeases {
     tags: Vec<ShortString>,
     messages: SelectAll<BoxStream<'static, (Kind, lapin::Result<Delivery>)>>,
     clock: Arc<dyn Clock>,
+    frames: Frames,
 }
 
 impl RabbitLeases {
@@ -60,6 +62,7 @@ impl RabbitLeases {
             tags: Vec::new(),
             messages: SelectAll::new(),
             clock,
+            frames: link.frames.clone(),
         };
         for partition in 0..link.shape.partitions {
             leases.subscribe(topology::deliveries_queue(partition), Kind::Delivery).await?;
@@ -100,7 +103,10 @@ impl Leases for RabbitLeases {
     async fn next(&mut self) -> Result<Lease, QueueError> {
         match self.messages.next().await {
             Some((kind, Ok(delivery))) => Ok(self.lease(kind, delivery)),
-            Some((_, Err(error))) => Err(queue_error(&error)),
+            Some((_, Err(error))) => {
+                self.frames.heed(&error);
+                Err(queue_error(&error))
+            }
             None => Err(QueueError::Unavailable("the broker ended our consumers".to_owned())),
         }
     }

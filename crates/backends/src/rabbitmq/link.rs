@@ -18,15 +18,12 @@ use tokio::time::timeout;
 
 use super::archiving::Archiving;
 use super::errors::queue_error;
+use super::frames::{Frames, small};
 use super::topology::{Archive, Declaration, Shape, declarations};
 use super::version::Version;
 
 /// A broker that does not answer is noticed after two of these.
 const HEARTBEAT_S: u16 = 10;
-/// lapin keeps room for 64 frames for each connection: with RabbitMQ's 128 KiB that is 8 MiB. What we
-/// publish needs less; what others publish may have headers of a whole frame of theirs, and a smaller
-/// one of a consumer's would break its connection again and again.
-const PUBLISHED_FRAME_BYTES_MAX: u32 = 16 * 1024;
 /// How long the broker may take over one step. Connecting as a whole has no deadline: a hundred
 /// declarations on a cluster that has just lost a node take as long as they take, and beginning them
 /// anew would only add to its load.
@@ -56,31 +53,35 @@ pub struct Link {
     pub publisher: Channel,
     /// None: there is no archive.
     pub archiving: Option<Archiving>,
+    /// Heeds what breaks those.
+    pub frames: Frames,
     /// The server's version and what was declared there.
     pub shape: Shape,
 }
 
 impl Link {
     /// Connects, and declares the topology.
-    pub async fn connect(options: &RabbitOptions) -> Result<Arc<Self>, QueueError> {
+    pub async fn connect(
+        options: &RabbitOptions,
+        frames: &Frames,
+    ) -> Result<Arc<Self>, QueueError> {
         let uri = uri(options)?;
         let shape = Shape {
             version: Version::ask(&uri).await?,
             partitions: options.partitions,
             archive: options.archive.clone(),
         };
-        let mut small = uri.clone();
-        small.query.frame_max.get_or_insert(PUBLISHED_FRAME_BYTES_MAX);
-        let publishing = open(&small, &format!("{} publishing", options.name)).await?;
-        let consuming = open(&uri, &format!("{} consuming", options.name)).await?;
+        let publishing = open(&small(&uri), &format!("{} publishing", options.name)).await?;
+        let to_consume = frames.to_consume(&uri);
+        let consuming = open(&to_consume, &format!("{} consuming", options.name)).await?;
         let publisher = answer(publishing.create_channel()).await?;
         for declaration in declarations(&shape) {
             declare(&publisher, &declaration).await?;
         }
         answer(publisher.confirm_select(ConfirmSelectOptions::default())).await?;
         let archiving = shape.archive.as_ref().map(|_| Archiving::over(publisher.clone()));
-        let name = options.name.clone();
-        Ok(Arc::new(Self { uri, name, publishing, consuming, publisher, archiving, shape }))
+        let (name, frames) = (options.name.clone(), frames.clone());
+        Ok(Arc::new(Self { uri, name, publishing, consuming, publisher, archiving, frames, shape }))
     }
 
     /// One more connection to the same broker, for this purpose.
