@@ -21,8 +21,8 @@ use tokio_util::task::TaskTracker;
 
 /// How long a run is gathered.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Settled messages that wait for their run.
-const LOOSE_MAX: usize = 64;
+/// Settled messages that wait for their run: as many as a worker fetches beyond its slots.
+const LOOSE_MAX: usize = 128;
 /// How long what is in hand may still be acknowledged after its consumers were cancelled. A broker that
 /// loses a node forgets to take back what a cancelled consumer had there (`rabbit_fifo` looks again after
 /// those that were up): so none stays in that state for as long as attempts may take. What is given
