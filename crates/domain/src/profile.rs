@@ -271,8 +271,8 @@ impl fmt::Display for Profile {
 pub(crate) const SIGNATURE_HEADER: &str = "X-Webhook-Signature";
 const EVENT_HEADER: &str = "X-Webhook-Event";
 const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
-const MINUTE: u64 = 60;
-const HOUR: u64 = 60 * MINUTE;
+const MINUTE: u32 = 60;
+const HOUR: u32 = 60 * MINUTE;
 
 impl Profile {
     /// Is a signing secret made where none was given? `auto-blogger` leaves it to the user.

@@ -11,10 +11,11 @@ use crate::schema::{RETRY_WAIT, field};
 use crate::{AttemptNumber, limits};
 
 /// Waits between attempts, first to last. Invariant: at most [`limits::RETRIES_MAX`], each from one
-/// second to [`limits::RETRY_WAIT_MAX`]. An empty schedule means one attempt and no retry.
+/// second to [`limits::RETRY_WAIT_MAX`]. An empty schedule means one attempt and no retry. Kept in
+/// milliseconds: thousands of endpoints are held at once, each with one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
-pub struct RetrySchedule(Box<[Duration]>);
+pub struct RetrySchedule(Box<[u32]>);
 
 impl PartialSchema for RetrySchedule {
     fn schema() -> RefOr<Schema> {
@@ -48,26 +49,31 @@ impl RetrySchedule {
             return Err(InvalidSchedule::TooMany(waits.len()));
         }
         let range = Duration::from_secs(1)..=limits::RETRY_WAIT_MAX;
-        match waits.iter().find(|wait| !range.contains(wait)) {
-            Some(wait) => Err(InvalidSchedule::Wait(*wait)),
-            None => Ok(Self(waits.into())),
-        }
+        let millis = |wait: Duration| {
+            let millis = u32::try_from(wait.as_millis()).ok().filter(|_| range.contains(&wait));
+            millis.ok_or(InvalidSchedule::Wait(wait))
+        };
+        waits.into_iter().map(millis).collect::<Result<_, _>>().map(Self)
     }
 
     /// The wait after this attempt failed; `None`: it was the last one.
     pub fn wait_after(&self, failed: AttemptNumber) -> Option<Duration> {
-        self.0.get(failed.index()).copied()
+        self.0.get(failed.index()).copied().map(duration)
     }
 
     /// All waits together.
     pub fn total(&self) -> Duration {
-        self.0.iter().sum()
+        self.0.iter().copied().map(duration).sum()
     }
 
     /// A preset of ours, in seconds.
-    pub(crate) fn preset(waits_s: &[u64]) -> Self {
-        Self(waits_s.iter().copied().map(Duration::from_secs).collect())
+    pub(crate) fn preset(waits_s: &[u32]) -> Self {
+        Self(waits_s.iter().map(|wait_s| wait_s * 1000).collect())
     }
+}
+
+fn duration(millis: u32) -> Duration {
+    Duration::from_millis(millis.into())
 }
 
 impl TryFrom<Vec<String>> for RetrySchedule {
@@ -84,7 +90,7 @@ impl TryFrom<Vec<String>> for RetrySchedule {
 
 impl From<RetrySchedule> for Vec<String> {
     fn from(schedule: RetrySchedule) -> Self {
-        schedule.0.into_iter().map(duration_text).collect()
+        schedule.0.into_iter().map(|millis| duration_text(duration(millis))).collect()
     }
 }
 

@@ -118,7 +118,10 @@ impl EndpointStore for RedisStore {
         let mut endpoints = Vec::with_capacity(ids.len());
         for some in ids.chunks(TOGETHER) {
             for record in self.records(&key, some).await? {
-                endpoints.push(Arc::new(wire::decode_endpoint(&self.sealer, &key, &record)?));
+                let mut endpoint = wire::decode_endpoint(&self.sealer, &key, &record)?;
+                // One name for thousands of them.
+                endpoint.tenant.clone_from(tenant);
+                endpoints.push(Arc::new(endpoint));
             }
         }
         Ok(endpoints)
