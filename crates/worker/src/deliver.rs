@@ -21,8 +21,8 @@ use crate::shares::Scarce;
 /// Delays have whole seconds: less than one is waited for in the worker.
 const DOZE_MAX: Duration = Duration::from_secs(1);
 
-/// How long a delivery that finds no room may be told to wait at first.
-const PUT_OFF_MIN: Duration = Duration::from_secs(15);
+/// How long a delivery that finds no room may be told to wait at first: one delay queue.
+const PUT_OFF_MIN: Duration = Duration::from_secs(16);
 
 impl Worker {
     /// Makes the attempt that is due, unless the gate says otherwise, and settles what follows from
@@ -151,7 +151,7 @@ impl Worker {
         self.metrics.deferred(why);
         let waited = self.clock.now().since(delivery.event.accepted_at);
         let wait = wait.min(waited.max(PUT_OFF_MIN));
-        self.defer(delivery, Delay::exactly(wait)).await
+        self.defer(delivery, Delay::at_least(wait)).await
     }
 
     async fn attempt(

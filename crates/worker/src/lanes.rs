@@ -48,6 +48,8 @@ struct State {
     width_max: u32,
     width: u32,
     in_flight: u32,
+    /// When a turn began or ended last.
+    moved: Instant,
     pace: Pace,
 }
 
@@ -91,6 +93,7 @@ impl Lane {
             width_max,
             width: width_max.min(WIDTH_AT_FIRST),
             in_flight: 0,
+            moved: Instant::now(),
             pace: Pace::default(),
         };
         Self { state: Mutex::new(state), freed: Notify::new() }
@@ -99,7 +102,10 @@ impl Lane {
     fn take(&self) -> bool {
         let mut state = lock(&self.state);
         let free = state.in_flight < state.width;
-        state.in_flight += u32::from(free);
+        if free {
+            state.in_flight += 1;
+            state.moved = Instant::now();
+        }
         free
     }
 
@@ -118,8 +124,8 @@ impl Lane {
 
     fn reserve(&self, now: Timestamp) -> Timestamp {
         let mut state = lock(&self.state);
-        let width = state.width;
-        state.pace.reserve(width, now)
+        let (width, stuck) = (state.width, state.moved.elapsed());
+        state.pace.reserve(width, stuck, now)
     }
 }
 
@@ -160,6 +166,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let mut state = lock(&self.lane.state);
         state.in_flight = state.in_flight.saturating_sub(1);
+        state.moved = Instant::now();
         let free = state.width.saturating_sub(state.in_flight);
         drop(state);
         for _ in 0..free.min(2) {
@@ -201,11 +208,23 @@ mod tests {
             let given = lanes.enter(&endpoint, now).await.err();
             assert_eq!(given, Some(now.after(Duration::from_secs(5 * n))));
         }
+        let mut given = Vec::new();
         for _ in 4..=120 {
-            assert!(lanes.enter(&endpoint, now).await.is_err());
+            given.push(lanes.enter(&endpoint, now).await.err().unwrap());
         }
-        let anew = lanes.enter(&endpoint, now).await.err();
-        assert_eq!(anew, Some(now.after(Duration::from_secs(5))));
+        let horizon = now.after(Duration::from_mins(10));
+        assert!(given.iter().all(|time| *time <= horizon), "however long it hangs");
+        assert!(!given.is_sorted(), "they begin anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_that_hang_are_known_to_take_long_before_they_end() {
+        let (lanes, endpoint) = (Lanes::default(), endpoint(2));
+        let now = Timestamp::from_unix_ms(1_000_000);
+        let _turns = [lanes.enter(&endpoint, now).await, lanes.enter(&endpoint, now).await];
+        tokio::time::advance(Duration::from_secs(20)).await;
+        let given = lanes.enter(&endpoint, now).await.err();
+        assert_eq!(given, Some(now.after(Duration::from_secs(20) + PATIENCE)));
     }
 
     fn answered(status: u16) -> Outcome {

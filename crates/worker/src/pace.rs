@@ -37,9 +37,10 @@ impl Pace {
         self.turn.is_some_and(|turn| turn > time)
     }
 
-    /// A time after those that were given before, where so many turns are taken at once.
-    pub fn reserve(&mut self, width: u32, now: Timestamp) -> Timestamp {
-        let interval = self.turn.unwrap_or(TURN_AT_FIRST) / width.max(1);
+    /// A time after those that were given before, where so many turns are taken at once, and none of
+    /// those under way has ended for so long: a turn that hangs says how long it takes only at its end.
+    pub fn reserve(&mut self, width: u32, stuck: Duration, now: Timestamp) -> Timestamp {
+        let interval = (self.turn.unwrap_or(TURN_AT_FIRST) / width.max(1)).max(stuck);
         let next = self.last_given.max(now).after(interval);
         // Past the horizon the times begin anew: whoever recovers is not left alone for long.
         self.last_given = if next > now.after(HORIZON) { now.after(interval) } else { next };

@@ -71,7 +71,7 @@ impl Shares {
             None => tenants.by_id.entry(tenant.clone()).or_default(),
         };
         if scarce.0 && others && share.held >= self.half && share.pace.is_over(LONG) {
-            return Err(share.pace.reserve(self.half, now));
+            return Err(share.pace.reserve(self.half, Duration::ZERO, now));
         }
         share.held += 1;
         Ok(Held { shares: self, tenant, begun })
