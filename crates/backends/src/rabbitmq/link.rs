@@ -53,7 +53,7 @@ pub struct Link {
     pub publisher: Channel,
     /// None: there is no archive.
     pub archiving: Option<Archiving>,
-    /// Heeds what breaks those.
+    /// Remembers whether those need room for larger ones.
     pub frames: Frames,
     /// The server's version and what was declared there.
     pub shape: Shape,
