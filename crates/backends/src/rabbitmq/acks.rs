@@ -21,7 +21,8 @@ use tokio_util::task::TaskTracker;
 
 /// How long a run is gathered.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Settled messages that wait for their run: as many as a worker fetches beyond its slots.
+/// Settled messages that wait for their run: as many as a worker with 512 slots
+/// fetches beyond them.
 const LOOSE_MAX: usize = 128;
 /// How long what is in hand may still be acknowledged after its consumers were cancelled. A broker that
 /// loses a node forgets to take back what a cancelled consumer had there (`rabbit_fifo` looks again after
