@@ -50,6 +50,8 @@ async fn begin(
     worker: &Worker,
 ) -> Result<Box<dyn Leases>, Box<dyn std::error::Error + Send + Sync>> {
     worker.store.ping().await?;
+    // Leases hold while their worker is known to be alive: that comes before the first of them.
+    worker.store.still_alive(&worker.id).await?;
     worker.health.set(true);
     // A few more than there are slots for: those that are settled may be acknowledged a little later, and
     // the broker sends the next ones some milliseconds after that.
