@@ -19,6 +19,22 @@ pub struct WireRequest {
     pub body: Bytes,
 }
 
+impl From<WireRequest> for reqwest::Request {
+    fn from(of: WireRequest) -> Self {
+        let mut request = Self::new(of.method, of.url);
+        *request.headers_mut() = of.headers;
+        *request.body_mut() = Some(of.body.into());
+        request
+    }
+}
+
+/// Names that most requests have: made here, they cost no memory of their own.
+static KNOWN: [HeaderName; 3] = [
+    HeaderName::from_static("webhook-id"),
+    HeaderName::from_static("webhook-timestamp"),
+    HeaderName::from_static("webhook-signature"),
+];
+
 /// A setting that makes no request; the text names it, and never its value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -74,7 +90,10 @@ fn method(method: Method) -> reqwest::Method {
 
 fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Unsendable> {
     let invalid = || Unsendable(format!("header {name:?} cannot be sent"));
-    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
+    let header = match KNOWN.iter().find(|known| known.as_str() == name) {
+        Some(known) => known.clone(),
+        None => HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?,
+    };
     headers.insert(header, HeaderValue::from_str(value).map_err(|_| invalid())?);
     Ok(())
 }

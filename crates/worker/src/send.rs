@@ -238,8 +238,7 @@ fn exchange(
     request: WireRequest,
     now: Timestamp,
 ) -> impl Future<Output = reqwest::Result<Exchange>> + use<> {
-    let WireRequest { method, url, headers, body } = request;
-    answer(client.request(method, url).headers(headers).body(body).send(), now)
+    answer(client.execute(request.into()), now)
 }
 
 async fn answer(
