@@ -1,6 +1,7 @@
 //! An endpoint as callers see it: never with a secret, but for one that was just generated.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hookfleet_domain::{
     Auth, BodyShape, DisabledReason, Endpoint, EndpointHealth, EndpointId, HeaderName, Method,
@@ -97,7 +98,7 @@ impl EndpointView {
             Some(_) => Breaker::Probing,
         };
         let public_key = endpoint.secret.as_ref().map(|secret| public_key(&endpoint, secret));
-        let settings = endpoint.settings;
+        let settings = Arc::unwrap_or_clone(endpoint.settings);
         let headers = settings.headers.into_iter().map(|(name, value)| (name.into(), value));
         Self {
             id: endpoint.id,

@@ -3,6 +3,7 @@
 mod check;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::Error;
@@ -244,7 +245,7 @@ impl EndpointPatch {
             url,
             profile,
             events: Vec::new(),
-            settings: profile.settings(),
+            settings: Arc::new(profile.settings()),
             auth: Auth::None,
             secret: None,
             retired_secret: None,
@@ -274,7 +275,7 @@ impl EndpointPatch {
         let mut endpoint = endpoint;
         if let Some(profile) = self.profile {
             endpoint.profile = profile;
-            endpoint.settings = profile.settings();
+            endpoint.settings = Arc::new(profile.settings());
         }
         if let Some(url) = &self.url {
             endpoint.url = url.parse()?;
@@ -297,7 +298,7 @@ impl EndpointPatch {
         if let Some(given) = self.client_certificate.clone() {
             endpoint.client_certificate = given.map(CertificatePatch::check).transpose()?;
         }
-        self.apply_settings(&mut endpoint.settings)?;
+        self.apply_settings(Arc::make_mut(&mut endpoint.settings))?;
         endpoint.revision += 1;
         endpoint.updated_at = now;
         check(&endpoint, policy)?;

@@ -9,6 +9,8 @@
 //! short-lived and read field by field, each with a default. What changes its meaning there takes
 //! another key or column. Letters in the view of the dead ones carry that of the queue's messages.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use hookfleet_domain::{
@@ -123,7 +125,7 @@ pub fn encode_endpoint(sealer: &Sealer, endpoint: &Endpoint) -> Result<Vec<u8>, 
         url: endpoint.url.to_string(),
         profile: endpoint.profile,
         events: endpoint.events.as_slice().into(),
-        settings: endpoint.settings.clone(),
+        settings: Settings::clone(&endpoint.settings),
         auth,
         secret,
         retired_secret,
@@ -156,7 +158,8 @@ pub fn decode_endpoint(sealer: &Sealer, key: &str, bytes: &[u8]) -> Result<Endpo
     let retired_secret = match &stored.retired_secret {
         None => None,
         Some(retired) => {
-            Some(RetiredSecret { secret: open("secret", &retired.secret)?, until: retired.until })
+            let secret = open("secret", &retired.secret)?;
+            Some(Box::new(RetiredSecret { secret, until: retired.until }))
         }
     };
     let secret = stored.secret.as_deref().map(|sealed| open("secret", sealed)).transpose()?;
@@ -170,7 +173,7 @@ pub fn decode_endpoint(sealer: &Sealer, key: &str, bytes: &[u8]) -> Result<Endpo
         name: stored.name,
         profile: stored.profile,
         events: stored.events.into(),
-        settings: stored.settings,
+        settings: Arc::new(stored.settings),
         auth,
         secret,
         retired_secret,
@@ -257,7 +260,8 @@ mod tests {
         let policy = &EndpointPolicy::default();
         let mut endpoint =
             patch.create("acme".parse().unwrap(), now, policy, |_| unreachable!()).unwrap();
-        endpoint.retired_secret = Some(RetiredSecret { secret: Secret::new("hush-3"), until: now });
+        endpoint.retired_secret =
+            Some(Box::new(RetiredSecret { secret: Secret::new("hush-3"), until: now }));
 
         let bytes = encode_endpoint(&sealer, &endpoint).unwrap();
         assert!(!String::from_utf8_lossy(&bytes).contains("hush"));

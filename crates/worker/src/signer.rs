@@ -85,7 +85,7 @@ impl Signer {
 fn standard_keys(endpoint: &Endpoint, secret: &Secret) -> Result<Vec<Expiring>, KeyError> {
     let newest = StandardKeys::read(secret.expose())?;
     let mut keys = vec![Expiring { keys: newest, until: None }];
-    if let Some(RetiredSecret { secret, until }) = &endpoint.retired_secret {
+    if let Some(RetiredSecret { secret, until }) = endpoint.retired_secret.as_deref() {
         let keys_before = StandardKeys::read(secret.expose())?;
         keys.push(Expiring { keys: keys_before, until: Some(*until) });
     }

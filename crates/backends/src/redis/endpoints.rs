@@ -115,13 +115,11 @@ impl EndpointStore for RedisStore {
     async fn endpoints(&self, tenant: &TenantId) -> Result<Vec<Arc<Endpoint>>, StoreError> {
         let key = keys::endpoints(tenant);
         let ids = self.ids(&key).await?;
-        let mut endpoints = Vec::with_capacity(ids.len());
+        let mut endpoints = Vec::<Arc<Endpoint>>::with_capacity(ids.len());
         for some in ids.chunks(TOGETHER) {
             for record in self.records(&key, some).await? {
-                let mut endpoint = wire::decode_endpoint(&self.sealer, &key, &record)?;
-                // One name for thousands of them.
-                endpoint.tenant.clone_from(tenant);
-                endpoints.push(Arc::new(endpoint));
+                let endpoint = wire::decode_endpoint(&self.sealer, &key, &record)?;
+                endpoints.push(endpoint.sharing(endpoints.last()));
             }
         }
         Ok(endpoints)

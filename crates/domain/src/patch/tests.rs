@@ -25,7 +25,7 @@ fn refused(json: &str, why: &str) {
 fn a_url_is_enough() {
     let endpoint = create(r#"{"url":"https://example.com/hook"}"#).unwrap();
     assert_eq!(endpoint.profile, Profile::Standard);
-    assert_eq!(endpoint.settings, Profile::Standard.settings());
+    assert_eq!(*endpoint.settings, Profile::Standard.settings());
     assert_eq!(endpoint.secret, Some(Secret::new("made")));
     assert_eq!(endpoint.revision, 1);
     assert!(endpoint.active);
