@@ -25,10 +25,12 @@ mod leases;
 mod pass;
 mod processes;
 mod queue;
+mod record;
 mod retention;
 mod schema;
 mod stats;
 mod store;
+mod successes;
 #[cfg(test)]
 mod tests;
 mod throttle;

@@ -81,7 +81,7 @@ pub struct Settings {
     /// Deliveries under way at once in one worker, 1 to 10000 [default: 512].
     #[arg(long, env = "HOOKFLEET_CONCURRENCY", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     concurrency: Option<u16>,
-    /// Endpoints up to which one event is delivered by one worker [default: 32].
+    /// Endpoints up to which one event is delivered by one worker [default: 128].
     #[arg(long, env = "HOOKFLEET_FAN_OUT_INLINE")]
     fan_out_inline: Option<usize>,
     /// Returns after which a message is given up as poison [default: 10].

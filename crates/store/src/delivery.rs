@@ -31,6 +31,29 @@ pub struct Entry {
     pub patient_until: Option<Timestamp>,
 }
 
+/// A worker with an event that it has not heard of before.
+#[derive(Debug, Clone)]
+pub struct Beginning<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// Whom it is for.
+    pub deliveries: &'a [Planned],
+    /// Who wants to make the first attempts of those that are ready.
+    pub owner: &'a WorkerId,
+    /// Until when it will have made them, or have died.
+    pub lease_until: Timestamp,
+}
+
+/// A delivery that is to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// To whom.
+    pub endpoint: EndpointId,
+    /// Can its first attempt be made at once? So it is where no rate has to be asked, and the endpoint
+    /// answered well a moment ago.
+    pub ready: bool,
+}
+
 /// What the gate says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passage {
@@ -181,6 +204,13 @@ pub trait DeliveryStore: Send + Sync {
         event: &Event,
         endpoints: Option<&[EndpointId]>,
     ) -> Result<(), StoreError>;
+
+    /// Remembers whom an event is for, and leases the first attempts of those that are ready: one
+    /// question, in place of one for each delivery.
+    ///
+    /// `false`: the event was begun before, by whomever. Then nothing is leased, and every delivery
+    /// must pass the gate.
+    async fn begin(&self, beginning: &Beginning<'_>, now: Timestamp) -> Result<bool, StoreError>;
 
     /// What became of an event; `None`: not known, or forgotten.
     async fn event_status(

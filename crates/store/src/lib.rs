@@ -27,7 +27,8 @@ use hookfleet_domain::{
 
 pub use cursor::DeadLetterCursor;
 pub use delivery::{
-    DeliveryStore, Entry, EventStatus, Passage, Progress, Recorded, Settlement, Stage, WaitReason,
+    Beginning, DeliveryStore, Entry, EventStatus, Passage, Planned, Progress, Recorded, Settlement,
+    Stage, WaitReason,
 };
 pub use endpoint_filter::EndpointFilter;
 pub use endpoints::{Change, Changes, EndpointStore, Written};

@@ -35,7 +35,7 @@ use hookfleet_domain::{
     EndpointPolicy, Event, Generation, TenantId, Timestamp,
 };
 
-use crate::{Entry, Passage, Recorded, Settlement, Stage, Store};
+use crate::{Entry, EventStatus, Passage, Recorded, Settlement, Stage, Store};
 
 pub use attempts::attempts;
 pub use dead_letters::dead_letters;
@@ -111,6 +111,16 @@ impl<'a> Scene<'a> {
             trace: None,
             data: serde_json::value::RawValue::NULL.to_owned().into(),
         }
+    }
+
+    async fn known(&self, event: &Event) -> EventStatus {
+        let status = self.store.event_status(&event.tenant, &event.id).await;
+        status.expect("the status is read").expect("it is known")
+    }
+
+    async fn remember(&self, event: &Event, endpoints: Option<&[EndpointId]>) {
+        let remembered = self.store.remember_event(event, endpoints).await;
+        remembered.expect("the event is remembered");
     }
 
     fn endpoint(&self, name: &str) -> Endpoint {

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hookfleet_domain::{DeadLetterReason, Delay, Delivery, Settings, Timestamp, judge, limits};
+use hookfleet_domain::{
+    DeadLetterReason, Delay, Delivery, Settings, TenantId, Timestamp, judge, limits,
+};
 use hookfleet_queue::Outgoing;
 use hookfleet_store::{Entry, Passage, WaitReason};
 use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
@@ -16,7 +18,7 @@ use crate::endpoints::Target;
 use crate::hold::GiveBack;
 use crate::lanes::{Crowded, Turn};
 use crate::send::Attempted;
-use crate::shares::Scarce;
+use crate::shares::{Held, Scarce};
 
 /// Delays have whole seconds: less than one is waited for in the worker.
 const DOZE_MAX: Duration = Duration::from_secs(1);
@@ -24,12 +26,20 @@ const DOZE_MAX: Duration = Duration::from_secs(1);
 /// How long a delivery that finds no room may be told to wait at first: one delay queue.
 const PUT_OFF_MIN: Duration = Duration::from_secs(16);
 
+/// What a delivery has whose first attempt was leased when its event was begun.
+pub struct Ready<'a> {
+    pub target: &'a Target,
+    pub turn: Turn,
+    pub held: Held<'a>,
+}
+
 impl Worker {
     /// Makes the attempt that is due, unless the gate says otherwise, and settles what follows from
-    /// it.
+    /// it. What is `ready` has passed the gate.
     pub(crate) async fn deliver(
         &self,
         delivery: Delivery,
+        ready: Option<Ready<'_>>,
         slot: OwnedSemaphorePermit,
     ) -> Result<(), GiveBack> {
         let span = tracing::info_span!(
@@ -40,7 +50,12 @@ impl Worker {
             delivery.generation = delivery.generation.get(),
             attempt.number = delivery.attempt.get(),
         );
-        let delivered = self.enter_lane(&delivery).instrument(span).await;
+        let delivered = match ready {
+            Some(Ready { target, turn, held: _held }) => {
+                self.attempt(&delivery, target, &turn).instrument(span).await
+            }
+            None => self.enter_lane(&delivery).instrument(span).await,
+        };
         drop(slot);
         delivered
     }
@@ -60,10 +75,10 @@ impl Worker {
                 Gate::OpensSoon(wait, _) => self.defer(delivery, Delay::exactly(wait)).await,
             };
         };
-        let (event, now) = (Arc::clone(&delivery.event), self.clock.now());
-        let _held = match self.shares.enter(&event.tenant, Scarce(self.free_slots() == 0), now) {
+        let event = Arc::clone(&delivery.event);
+        let _held = match self.share(&event.tenant) {
             Ok(held) => held,
-            Err(until) => return self.put_off(delivery, "share", until.since(now)).await,
+            Err(wait) => return self.put_off(delivery, "share", wait).await,
         };
         loop {
             let now = self.clock.now();
@@ -84,6 +99,13 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// A place among those of a tenant, or how long to wait for one.
+    pub(crate) fn share<'a>(&'a self, tenant: &'a TenantId) -> Result<Held<'a>, Duration> {
+        let now = self.clock.now();
+        let entered = self.shares.enter(tenant, Scarce(self.free_slots() == 0), now);
+        entered.map_err(|until| until.since(now))
     }
 
     fn free_slots(&self) -> usize {

@@ -2,18 +2,43 @@
 
 use std::sync::Arc;
 
-use futures_util::future::try_join;
 use futures_util::stream::{FuturesUnordered, StreamExt, TryStreamExt};
-use hookfleet_domain::{Delay, Delivery, EndpointId, Event, Timestamp};
+use hookfleet_domain::{Delay, Delivery, EndpointId, Event, Timestamp, limits};
 use hookfleet_queue::Outgoing;
+use hookfleet_store::{Beginning, Planned};
 use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::Worker;
+use crate::deliver::Ready;
+use crate::endpoints::Target;
 use crate::hold::GiveBack;
 
 /// Delivery messages of all events that are being published at once: each holds its event's data.
 pub const PUBLISHED_AT_ONCE: usize = 512;
+
+/// One slot in so many is all that an event gets at once.
+const SLOTS_SHARE: u16 = 4;
+
+/// A delivery that an event becomes.
+struct Plan<'a> {
+    to: EndpointId,
+    ready: Option<Ready<'a>>,
+}
+
+impl Plan<'_> {
+    fn each(ids: Vec<EndpointId>) -> Vec<Self> {
+        ids.into_iter().map(|to| Self { to, ready: None }).collect()
+    }
+}
+
+/// How an event comes to a worker.
+pub enum Coming {
+    /// As far as the broker knows, to the first one.
+    First,
+    /// To one after another, where deliveries to these had begun.
+    Again(Vec<EndpointId>),
+}
 
 impl Worker {
     /// An event that came back: whom it was for when it came first, it is for still. An endpoint may
@@ -27,18 +52,22 @@ impl Worker {
         let status = self.remembered("asking whom an event was for", ask).await?;
         let begun = status.map(|status| status.deliveries).unwrap_or_default();
         let begun = begun.into_iter().map(|delivery| delivery.endpoint).collect();
-        self.fan_out(event, begun, slot).await
+        self.fan_out(event, Coming::Again(begun), slot).await
     }
 
     /// Makes the first attempt for every endpoint that wants the event, and for those whose
-    /// deliveries had `begun`; for many endpoints, makes each delivery a message of its own.
+    /// deliveries had begun; for many endpoints, makes each delivery a message of its own.
     pub(crate) async fn fan_out(
         &self,
         event: Arc<Event>,
-        begun: Vec<EndpointId>,
+        coming: Coming,
         slot: OwnedSemaphorePermit,
     ) -> Result<(), GiveBack> {
         let start = self.tracer.is_on().then(|| (self.clock.now(), Instant::now()));
+        let (first, begun) = match coming {
+            Coming::First => (true, Vec::new()),
+            Coming::Again(begun) => (false, begun),
+        };
         let Ok(targets) = self.targets(&event.tenant).await? else {
             // Put off, the event would forget for whom it had begun.
             self.split(&event, begun).await?;
@@ -49,37 +78,96 @@ impl Worker {
         ids.sort_unstable();
         ids.dedup();
         let endpoints = ids.len();
-        let remembered = self.remember_targets(&event, &ids);
         if endpoints > self.options.fan_out_inline {
-            remembered.await?;
+            self.remember(&event, &mut Plan::each(ids.clone()), first).await?;
             self.split(&event, ids).await?;
             self.trace_fan_out(&event, endpoints, start);
             return Ok(());
         }
         self.trace_fan_out(&event, endpoints, start);
-        // The event's own slot serves its first delivery, the others wait for theirs: none holds
-        // a slot while it waits for another.
-        let mut first = Some(slot);
-        let deliver = |id| {
-            let (delivery, slot) = (Delivery::first(Arc::clone(&event), id), first.take());
+        let mut slots = self.slots(slot, endpoints).await?;
+        let mut plans = Plan::each(ids);
+        if first {
+            for plan in plans.iter_mut().take(slots.num_permits()) {
+                plan.ready = self.ready(&event, targets.get(&plan.to));
+            }
+        }
+        self.remember(&event, &mut plans, first).await?;
+        let deliver = |Plan { to, ready }| {
+            let (delivery, slot) = (Delivery::first(Arc::clone(&event), to), slots.split(1));
             async move {
                 let slot = match slot {
                     Some(slot) => slot,
                     None => self.slot().await?,
                 };
-                self.deliver(delivery, slot).await
+                self.deliver(delivery, ready, slot).await
             }
         };
         // Each is looked at when something happened to it, not whenever something did to one of them.
-        let deliveries = ids.iter().cloned().map(deliver).collect::<FuturesUnordered<_>>();
-        // At once: until it is acknowledged the event comes again, and what was not remembered of it then
-        // has not begun.
-        try_join(remembered, deliveries.try_collect()).await.map(|((), ())| ())
+        let deliveries = plans.into_iter().map(deliver).collect::<FuturesUnordered<_>>();
+        deliveries.try_collect().await
     }
 
-    async fn remember_targets(&self, event: &Event, ids: &[EndpointId]) -> Result<(), GiveBack> {
-        let remember = || self.store.remember_event(event, Some(ids));
-        self.remembered("remembering an event", remember).await
+    /// What a first attempt needs to be made at once, if its target needs nothing of the gate.
+    fn ready<'a>(&'a self, event: &'a Event, target: Option<&'a Target>) -> Option<Ready<'a>> {
+        let target = target?;
+        if !target.endpoint.active || target.endpoint.settings.rate_limit.is_some() {
+            return None;
+        }
+        let held = self.share(&event.tenant).ok()?;
+        let turn = self.lanes.enter_if_well(&target.endpoint)?;
+        Some(Ready { target, turn, held })
+    }
+
+    /// Remembers whom an event is for. Those that are ready may go, unless it was begun before: then all
+    /// must pass the gate.
+    async fn remember(
+        &self,
+        event: &Event,
+        plans: &mut [Plan<'_>],
+        first: bool,
+    ) -> Result<(), GiveBack> {
+        let what = "remembering an event";
+        if !first {
+            let ids: Vec<_> = plans.iter().map(|plan| plan.to.clone()).collect();
+            let remember = || self.store.remember_event(event, Some(&ids));
+            return self.remembered(what, remember).await;
+        }
+        let timeouts = plans.iter().filter_map(|plan| plan.ready.as_ref());
+        let timeouts = timeouts.map(|ready| ready.target.endpoint.settings.timeout);
+        let (now, timeout) = (self.clock.now(), timeouts.max().unwrap_or_default());
+        let planned = |Plan { to, ready }: &Plan<'_>| Planned {
+            endpoint: to.clone(),
+            ready: ready.is_some(),
+        };
+        let beginning = Beginning {
+            event,
+            deliveries: &plans.iter().map(planned).collect::<Vec<_>>(),
+            owner: &self.id,
+            lease_until: now.after(timeout + limits::LEASE_MARGIN),
+        };
+        if !self.remembered(what, || self.store.begin(&beginning, now)).await? {
+            for plan in plans {
+                plan.ready = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// A slot for each of so many deliveries, or as many as one event gets at once. Who waits for others'
+    /// holds none of its own meanwhile.
+    async fn slots(
+        &self,
+        own: OwnedSemaphorePermit,
+        deliveries: usize,
+    ) -> Result<OwnedSemaphorePermit, GiveBack> {
+        let share = self.options.concurrency / SLOTS_SHARE;
+        let many = u16::try_from(deliveries).unwrap_or(u16::MAX).min(share);
+        if many <= 1 {
+            return Ok(own);
+        }
+        drop(own);
+        Arc::clone(&self.slots).acquire_many_owned(many.into()).await.map_err(|_| GiveBack)
     }
 
     async fn split(&self, event: &Arc<Event>, ids: Vec<EndpointId>) -> Result<(), GiveBack> {

@@ -8,6 +8,7 @@ use hookfleet_queue::{Lease, Message, QueueError, RawMessage};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Worker;
+use crate::fan_out::Coming;
 use crate::hold::GiveBack;
 
 impl Worker {
@@ -46,12 +47,12 @@ impl Worker {
             }
             Message::Event(event) => {
                 self.tallies.event(&event.tenant);
-                self.fan_out(Arc::new(event), Vec::new(), slot).await
+                self.fan_out(Arc::new(event), Coming::First, slot).await
             }
             Message::Delivery(delivery) if poison => {
                 Box::pin(self.give_up(&delivery, DeadLetterReason::Poison)).await
             }
-            Message::Delivery(delivery) => self.deliver(delivery, slot).await,
+            Message::Delivery(delivery) => self.deliver(delivery, None, slot).await,
             Message::Draft(draft) => Box::pin(self.take_in(draft)).await,
             Message::Newer(newer) => self.leave(&newer).await,
             Message::Malformed(raw) => {

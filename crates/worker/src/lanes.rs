@@ -22,7 +22,7 @@ use crate::pace::Pace;
 /// How long a delivery waits for a turn with its slot in hand.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// Lanes that are kept; past that, idle ones are forgotten.
-const LANES_MAX: usize = 10_000;
+const LANES_MAX: usize = 20_000;
 /// How wide a lane is before anything is known of its endpoint.
 const WIDTH_AT_FIRST: u32 = 8;
 /// A success that took longer is slow.
@@ -31,6 +31,10 @@ const SLOW: Duration = Duration::from_secs(1);
 const WIDTH_WHEN_SLOW: u32 = 4;
 /// What it gives back then: one part in so many of its lane.
 const GIVEN_BACK: u32 = 8;
+
+/// How long an endpoint is taken to be well after a success here. Its breaker, which others may have
+/// opened meanwhile, is not asked until then: what that lets through fails, and ends it.
+const WELL_FOR: Duration = Duration::from_secs(10);
 
 /// The lanes of all endpoints that this worker delivers to.
 #[derive(Default)]
@@ -50,6 +54,8 @@ struct State {
     in_flight: u32,
     /// When a turn began or ended last.
     moved: Instant,
+    /// When an attempt succeeded, if the last one did.
+    well: Option<Instant>,
     pace: Pace,
 }
 
@@ -67,6 +73,13 @@ impl Lanes {
             return Ok(Turn::begin(lane));
         }
         Box::pin(lane.wait(now)).await
+    }
+
+    /// A turn, if there is one at once and the endpoint has been well lately.
+    pub fn enter_if_well(&self, endpoint: &Endpoint) -> Option<Turn> {
+        let lane = self.lane(endpoint);
+        let well = lock(&lane.state).well.is_some_and(|since| since.elapsed() < WELL_FOR);
+        (well && lane.take()).then(|| Turn::begin(lane))
     }
 
     fn lane(&self, endpoint: &Endpoint) -> Arc<Lane> {
@@ -94,6 +107,7 @@ impl Lane {
             width: width_max.min(WIDTH_AT_FIRST),
             in_flight: 0,
             moved: Instant::now(),
+            well: None,
             pace: Pace::default(),
         };
         Self { state: Mutex::new(state), freed: Notify::new() }
@@ -133,6 +147,7 @@ impl State {
     /// What an attempt says of how wide the lane should be.
     fn learn(&mut self, outcome: &Outcome, took: Duration, crowded: bool) {
         self.pace.learn(took);
+        self.well = outcome.is_success().then(Instant::now);
         self.width = match outcome {
             Outcome::TimedOut { .. }
             | Outcome::Unreachable(_)

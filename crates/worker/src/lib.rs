@@ -75,7 +75,7 @@ impl Default for WorkerOptions {
     fn default() -> Self {
         Self {
             concurrency: 512,
-            fan_out_inline: 32,
+            fan_out_inline: 128,
             delivery_limit: 10,
             drain_timeout: Duration::from_secs(30),
         }

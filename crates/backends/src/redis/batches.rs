@@ -67,12 +67,20 @@ pub struct Remembering {
     pub ttl: Duration,
 }
 
+/// An event that a worker begins with; what is kept of it is kept once.
+pub struct Begin {
+    pub key: String,
+    pub value: String,
+    pub ttl: Duration,
+}
+
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Question {
     Enter(Entering, Reply<Answer>),
     Settle(Settling, Reply<Recorded>),
     Remember(Remembering, Reply<()>),
+    Begin(Begin, Reply<bool>),
 }
 
 /// Takes questions; its task ends with the last of its clones.
@@ -100,6 +108,11 @@ impl Batches {
 
     pub async fn remember(&self, remembering: Remembering) -> Result<(), StoreError> {
         self.ask(|reply| Question::Remember(remembering, reply)).await
+    }
+
+    /// Was this kept, now or by an earlier question that was the same?
+    pub async fn begin(&self, begin: Begin) -> Result<bool, StoreError> {
+        self.ask(|reply| Question::Begin(begin, reply)).await
     }
 
     async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Question) -> Result<T, StoreError> {
@@ -135,6 +148,7 @@ enum Call {
     Enter(Vec<(Entering, Reply<Answer>)>),
     Settle(Vec<(Settling, Reply<Recorded>)>),
     Remember(Remembering, Reply<()>),
+    Begin(Begin, Reply<bool>),
 }
 
 fn calls(questions: Vec<Question>) -> Vec<Call> {
@@ -144,6 +158,7 @@ fn calls(questions: Vec<Question>) -> Vec<Call> {
             Question::Enter(asked, reply) => entering.push((asked, reply)),
             Question::Settle(asked, reply) => settling.push((asked, reply)),
             Question::Remember(asked, reply) => calls.push(Call::Remember(asked, reply)),
+            Question::Begin(asked, reply) => calls.push(Call::Begin(asked, reply)),
         }
     }
     calls.extend((!entering.is_empty()).then_some(Call::Enter(entering)));
@@ -219,6 +234,10 @@ impl Call {
                 pipe.hset_multiple(key, fields).ignore();
                 pipe.cmd("PEXPIRE").arg(key).arg(millis(*ttl));
             }
+            Self::Begin(Begin { key, value, ttl }, _) => {
+                let set = pipe.cmd("SET").arg(key).arg(value);
+                set.arg("NX").arg("GET").arg("PX").arg(millis(*ttl));
+            }
         }
     }
 
@@ -247,6 +266,11 @@ impl Call {
                 }
             }
             Self::Remember(_, reply) => drop(reply.send(Ok(()))),
+            Self::Begin(Begin { value, .. }, reply) => {
+                let before = Option::<String>::from_redis_value(answer);
+                let kept = before.is_ok_and(|before| before.is_none_or(|before| before == value));
+                drop(reply.send(Ok(kept)));
+            }
         }
     }
 
@@ -263,18 +287,19 @@ impl Call {
                 }
             }
             Self::Remember(_, reply) => drop(reply.send(Err(store_error(error)))),
+            Self::Begin(_, reply) => drop(reply.send(Err(store_error(error)))),
         }
     }
 }
 
 fn write_entering(pipe: &mut Pipeline, all: &[(Entering, Reply<Answer>)]) {
     let endpoints = Numbered::of(all.iter().map(|(Entering { entry, .. }, _)| &entry.endpoint));
-    pipe.cmd("EVALSHA").arg(GATE.get_hash()).arg(endpoints.in_order.len() + all.len());
+    pipe.cmd("EVALSHA").arg(GATE.get_hash()).arg(endpoints.in_order.len() + 2 * all.len());
     for endpoint in &endpoints.in_order {
         pipe.arg(keys::health(endpoint));
     }
     for (Entering { entry, .. }, _) in all {
-        pipe.arg(keys::delivery(&entry.endpoint, &entry.event));
+        pipe.arg(keys::delivery(&entry.endpoint, &entry.event)).arg(keys::begun(&entry.event));
     }
     let now = all.iter().map(|(Entering { now, .. }, _)| now.unix_ms()).max();
     pipe.arg(endpoints.in_order.len()).arg(now.unwrap_or_default());

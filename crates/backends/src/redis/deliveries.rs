@@ -1,6 +1,6 @@
 //! The gate, the record, and what became of events.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
@@ -9,12 +9,12 @@ use hookfleet_domain::{
     Timestamp, WorkerId,
 };
 use hookfleet_store::{
-    DeliveryStore, Entry, EventStatus, Page, PageRequest, Passage, Progress, Recorded, Settlement,
-    Stage, StoreError, WaitReason, kept,
+    Beginning, DeliveryStore, Entry, EventStatus, Page, PageRequest, Passage, Planned, Progress,
+    Recorded, Settlement, Stage, StoreError, WaitReason, kept,
 };
 use redis::{AsyncCommands, FromRedisValue, Value};
 
-use super::batches::{Entering, Remembering, Settling};
+use super::batches::{Begin, Entering, Remembering, Settling};
 use super::scripts::RESTAGE;
 use super::{RedisStore, corrupt, keys, millis, store_error};
 
@@ -91,6 +91,34 @@ impl RedisStore {
         restaged.map_err(|error| store_error(&error))
     }
 
+    /// What is known of an event: about what it is, for whom, each once and in order, and whether those are
+    /// all of them.
+    async fn known(
+        &self,
+        id: &EventId,
+    ) -> Result<Option<(About, Vec<EndpointId>, bool)>, StoreError> {
+        let key = keys::event(id);
+        let mut pipe = redis::pipe();
+        pipe.hgetall(&key).get(keys::begun(id));
+        let known = pipe.query_async(&mut self.connection()).await;
+        let (fields, begun): (HashMap<String, String>, Option<String>) =
+            known.map_err(|error| store_error(&error))?;
+        let begun = begun.as_deref().and_then(read_begun);
+        let fanned_out = begun.is_some() || fields.contains_key(FANNED_OUT);
+        let (about_it, to) = begun.unzip();
+        let Some(about) = about_it.or(fields.get(ABOUT).map(String::as_str)) else {
+            return Ok(None);
+        };
+        let Some(about) = About::parse(about) else {
+            return Err(corrupt(&key, format!("it is about {about:?}")));
+        };
+        let ids = fields.keys().filter_map(|name| name.strip_prefix(TO));
+        let ids = ids.chain(to.into_iter().flatten()).map(str::parse);
+        let ids: BTreeSet<EndpointId> =
+            ids.collect::<Result<_, _>>().map_err(|error| corrupt(&key, error))?;
+        Ok(Some((about, ids.into_iter().collect(), fanned_out)))
+    }
+
     async fn progress(
         &self,
         event: &EventId,
@@ -116,9 +144,13 @@ impl RedisStore {
     /// do not ask for it.
     async fn keep_event(&self, event: &EventId, stage: Stage) -> Result<(), StoreError> {
         // `GT`: never shortened.
-        let mut keep = redis::cmd("PEXPIRE");
-        keep.arg(keys::event(event)).arg(millis(kept::delivery(stage, self.status_ttl))).arg("GT");
-        self.ask::<i64>(&keep).await.map(drop)
+        let ttl = millis(kept::delivery(stage, self.status_ttl));
+        let mut pipe = redis::pipe();
+        for key in [keys::event(event), keys::begun(event)] {
+            pipe.cmd("PEXPIRE").arg(key).arg(ttl).arg("GT").ignore();
+        }
+        let kept = pipe.query_async::<()>(&mut self.connection()).await;
+        kept.map_err(|error| store_error(&error))
     }
 }
 
@@ -157,6 +189,25 @@ impl About {
     }
 }
 
+/// What is kept of an event that a worker begins with, as gate.lua describes it.
+fn begun(beginning: &Beginning<'_>) -> String {
+    let Beginning { event, deliveries, owner, lease_until } = beginning;
+    let mut begun = format!("{}\n{owner} {}\n", about(event), lease_until.unix_ms());
+    for Planned { endpoint, ready } in *deliveries {
+        begun.extend(ready.then_some('+'));
+        begun.push_str(endpoint.as_str());
+        begun.push(' ');
+    }
+    begun
+}
+
+/// What [`begun`] says: about what the event is, and for whom.
+fn read_begun(begun: &str) -> Option<(&str, impl Iterator<Item = &str>)> {
+    let mut lines = begun.split('\n');
+    let (about, _lease, to) = (lines.next()?, lines.next()?, lines.next()?);
+    Some((about, to.split_terminator(' ').map(|to| to.trim_start_matches('+'))))
+}
+
 /// Reads what gate.lua describes.
 fn progress(endpoint: EndpointId, known: &str) -> Option<Progress> {
     let mut words = known.split(' ');
@@ -191,30 +242,29 @@ impl DeliveryStore for RedisStore {
         Ok(())
     }
 
+    async fn begin(&self, beginning: &Beginning<'_>, _: Timestamp) -> Result<bool, StoreError> {
+        let Beginning { event, deliveries, .. } = beginning;
+        let (key, value) = (keys::begun(&event.id), begun(beginning));
+        if self.batches.begin(Begin { key, value, ttl: self.status_ttl }).await? {
+            return Ok(true);
+        }
+        let endpoints: Vec<_> = deliveries.iter().map(|to| to.endpoint.clone()).collect();
+        self.remember_event(event, Some(&endpoints)).await.map(|()| false)
+    }
+
     async fn event_page(
         &self,
         tenant: &TenantId,
         id: &EventId,
         page: &PageRequest,
     ) -> Result<Option<(EventStatus, Option<String>)>, StoreError> {
-        let key = keys::event(id);
-        let fields = self.connection().hgetall(&key).await;
-        let fields: HashMap<String, String> = fields.map_err(|error| store_error(&error))?;
-        let Some(about) = fields.get(ABOUT) else {
+        let Some((about, mut ids, fanned_out)) = self.known(id).await? else {
             return Ok(None);
-        };
-        let Some(about) = About::parse(about) else {
-            return Err(corrupt(&key, format!("it is about {about:?}")));
         };
         if about.tenant != *tenant {
             return Ok(None);
         }
-        let ids = fields.keys().filter_map(|name| name.strip_prefix(TO));
-        let ids = ids.map(str::parse::<EndpointId>);
-        let mut ids: Vec<_> =
-            ids.collect::<Result<_, _>>().map_err(|error| corrupt(&key, error))?;
         ids.retain(|to| page.cursor.as_deref().is_none_or(|cursor| to.as_str() > cursor));
-        ids.sort();
         let Page { items: ids, next_cursor } =
             Page::of_found(ids, page.limit, EndpointId::to_string);
         let deliveries = try_join_all(ids.into_iter().map(|to| self.progress(id, to))).await?;
@@ -225,7 +275,7 @@ impl DeliveryStore for RedisStore {
             project: about.project,
             timestamp: about.timestamp,
             accepted_at: about.accepted_at,
-            fanned_out: fields.contains_key(FANNED_OUT),
+            fanned_out,
             deliveries,
         };
         Ok(Some((status, next_cursor)))

@@ -66,6 +66,12 @@ pub fn event(id: &EventId) -> String {
     format!("hf:{{e:{id}}}")
 }
 
+/// Whom an event is for, as a worker that began with it found, and the first attempts that were leased to
+/// it then.
+pub fn begun(id: &EventId) -> String {
+    format!("hf:{{e:{id}}}:begun")
+}
+
 /// One delivery: its lease, its last settled attempt, its stage. The number is the version of what
 /// stands there: whoever writes another form uses another name.
 pub fn delivery(endpoint: &EndpointId, event: &EventId) -> String {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hookfleet_domain::{EndpointId, EventId, Generation, Timestamp, WorkerId};
-use hookfleet_store::{Entry, kept};
+use hookfleet_store::kept;
 use tokio::time::Instant;
 
 /// One delivery of one generation.
@@ -27,35 +27,39 @@ struct State {
 }
 
 /// Who makes an attempt, and until when it will have made it.
-struct Lease {
-    owner: WorkerId,
-    until: Timestamp,
+#[derive(Clone)]
+pub struct Lease {
+    pub owner: WorkerId,
+    pub until: Timestamp,
 }
 
-/// An attempt that was just leased. Unless it is kept, dropping it gives it back.
+/// Attempts that were just leased. Unless they are kept, dropping this gives them back.
 pub struct Leased {
     attempts: Arc<Attempts>,
-    key: Option<Key>,
+    keys: Vec<Key>,
 }
 
 impl Attempts {
-    /// Leases an attempt, or tells until when it is leased. An owner's own lease counts, too: the
-    /// attempt is still being made in that process.
-    pub fn lease(self: &Arc<Self>, entry: &Entry, now: Timestamp) -> Result<Leased, Timestamp> {
-        let key = (entry.event.clone(), entry.endpoint.clone(), entry.generation);
+    /// Leases all of these attempts, or tells until when one of them is leased. An owner's own lease counts,
+    /// too: the attempt is still being made in that process.
+    pub fn lease(
+        self: &Arc<Self>,
+        keys: Vec<Key>,
+        lease: &Lease,
+        now: Timestamp,
+    ) -> Result<Leased, Timestamp> {
         let State { leases, leases_max, signs } = &mut *self.lock();
-        if let Some(lease) = leases.get(&key)
-            && lease.until > now
-            && signs.get(&lease.owner).is_some_and(is_alive)
-        {
-            return Err(lease.until);
+        let holds =
+            |lease: &&Lease| lease.until > now && signs.get(&lease.owner).is_some_and(is_alive);
+        if let Some(held) = keys.iter().filter_map(|key| leases.get(key)).find(holds) {
+            return Err(held.until);
         }
         if leases.len() >= *leases_max {
             leases.retain(|_, lease| lease.until > now);
             *leases_max = (2 * leases.len()).max(LEASES_MIN);
         }
-        leases.insert(key.clone(), Lease { owner: entry.owner.clone(), until: entry.lease_until });
-        Ok(Leased { attempts: Arc::clone(self), key: Some(key) })
+        leases.extend(keys.iter().map(|key| (key.clone(), lease.clone())));
+        Ok(Leased { attempts: Arc::clone(self), keys })
     }
 
     /// An attempt is over.
@@ -81,15 +85,15 @@ fn is_alive(sign: &Instant) -> bool {
 }
 
 impl Leased {
-    /// The attempt is made.
+    /// The attempts are made.
     pub fn keep(mut self) {
-        self.key = None;
+        self.keys.clear();
     }
 }
 
 impl Drop for Leased {
     fn drop(&mut self) {
-        if let Some(key) = &self.key {
+        for key in &self.keys {
             self.attempts.ended(key);
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::fault::Fault;
 use super::schema::{self, SchemaError};
+use super::successes::Successes;
 use super::writer::{Operation, Sureness, Writer};
 
 const FILE: &str = "hookfleet.db";
@@ -65,6 +66,8 @@ pub struct Database {
     path: PathBuf,
     // Before the lock: what is still to be written is written under it.
     writer: Option<Writer>,
+    /// What is written some time after it was done.
+    pub successes: Arc<Successes>,
     idle: Arc<Mutex<Vec<Connection>>>,
     turns: Arc<Semaphore>,
     _lock: Option<File>,
@@ -86,8 +89,10 @@ impl Database {
         let wrong = |source| OpenError::Schema { file: path.display().to_string(), source };
         let connection = connect(&path).and_then(to_write).map_err(wrong)?;
         let answer = begin(&connection).map_err(|error| wrong(error.into()))?;
-        let writer = Some(Writer::start(connection).map_err(io)?);
-        Ok((Self { writer, _lock: Some(lock), ..Self::without_writer(path) }, answer))
+        let mut database = Self { _lock: Some(lock), ..Self::without_writer(path) };
+        let successes = Arc::clone(&database.successes);
+        database.writer = Some(Writer::start(connection, successes).map_err(io)?);
+        Ok((database, answer))
     }
 
     /// Opens the file for reading, beside a process that writes it or alone.
@@ -105,7 +110,8 @@ impl Database {
 
     fn without_writer(path: PathBuf) -> Self {
         let turns = Arc::new(Semaphore::new(READERS));
-        Self { path, writer: None, idle: Arc::default(), turns, _lock: None }
+        let (successes, idle) = (Arc::default(), Arc::default());
+        Self { path, writer: None, successes, idle, turns, _lock: None }
     }
 
     /// The thread that writes.
@@ -140,9 +146,13 @@ impl Database {
         Ok(())
     }
 
-    /// Waits until all that was asked for before is done.
+    /// Waits until all that was asked for before is done and can be read.
     pub async fn catch_up(&self) -> Result<(), Fault> {
-        self.note(|_| Ok(())).await
+        if self.writer.is_none() {
+            return Ok(());
+        }
+        let successes = Arc::clone(&self.successes);
+        self.note(move |db| successes.write(db)).await
     }
 
     /// Reads what is durable, beside the writer.

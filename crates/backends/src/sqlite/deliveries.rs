@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hookfleet_domain::{
-    AttemptRecord, AttemptSummary, EndpointId, Event, EventId, Generation, Held, Passing, TenantId,
-    Throttle, Timestamp, WorkerId, limits,
+    EndpointId, Event, EventId, Generation, Held, Passing, TenantId, Throttle, Timestamp, WorkerId,
 };
 use hookfleet_store::{
-    DeliveryStore, Entry, EventStatus, PageRequest, Passage, Recorded, Settlement, Stage,
-    StoreError, WaitReason, kept,
+    Beginning, DeliveryStore, Entry, EventStatus, PageRequest, Passage, Planned, Recorded,
+    Settlement, Stage, StoreError, WaitReason, kept,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 
-use super::attempts::Key;
+use super::attempts::{Lease, Leased};
 use super::events;
 use super::known::{self, Known};
+use super::record::Told;
 use super::store::{SqliteStore, corrupt};
 use super::throttle;
 use super::writer::Sureness;
@@ -30,6 +30,20 @@ impl DeliveryStore for SqliteStore {
     ) -> Result<(), StoreError> {
         let remembered = events::Remembered::new(event, endpoints, self.expiry(self.status_ttl));
         Ok(self.database.note_meanwhile(move |db| remembered.write(db))?)
+    }
+
+    async fn begin(&self, beginning: &Beginning<'_>, now: Timestamp) -> Result<bool, StoreError> {
+        let Beginning { event, deliveries, owner, lease_until } = *beginning;
+        let ready = deliveries.iter().filter(|delivery| delivery.ready);
+        let key = |to: &Planned| (event.id.clone(), to.endpoint.clone(), Generation::FIRST);
+        let lease = Lease { owner: owner.clone(), until: lease_until };
+        let leased = self.attempts.lease(ready.map(key).collect(), &lease, now);
+        let endpoints: Vec<_> = deliveries.iter().map(|to| to.endpoint.clone()).collect();
+        let expires_ms = self.expiry(self.status_ttl);
+        let remembered = events::Remembered::new(event, Some(&endpoints), expires_ms);
+        let first = self.database.note(move |db| remembered.begin(db)).await?;
+        let leased = leased.ok().filter(|_| first);
+        Ok(leased.map(Leased::keep).is_some())
     }
 
     async fn event_page(
@@ -47,7 +61,9 @@ impl DeliveryStore for SqliteStore {
     }
 
     async fn enter(&self, entry: &Entry, now: Timestamp) -> Result<Passage, StoreError> {
-        let leased = match self.attempts.lease(entry, now) {
+        let key = (entry.event.clone(), entry.endpoint.clone(), entry.generation);
+        let lease = Lease { owner: entry.owner.clone(), until: entry.lease_until };
+        let leased = match self.attempts.lease(vec![key], &lease, now) {
             Ok(leased) => leased,
             Err(until) => {
                 let until = until.min(now.after(kept::LOOK_AGAIN));
@@ -64,21 +80,10 @@ impl DeliveryStore for SqliteStore {
     }
 
     async fn record(&self, settlement: &Settlement<'_>) -> Result<Recorded, StoreError> {
-        let told = Told {
-            event: settlement.event.id.clone(),
-            endpoint: settlement.endpoint.clone(),
-            generation: settlement.generation,
-            made: settlement.attempt.map(Made::of),
-            line: settlement.attempt.map(serde_json::to_string).transpose().map_err(unwritable)?,
-            stage: settlement.stage,
-            now: settlement.now,
-            expires_ms: self.expiry(kept::delivery(settlement.stage, self.status_ttl)),
-            event_too: kept::delivery(settlement.stage, self.status_ttl) > self.status_ttl,
-            attempt_expires_ms: self.expiry(kept::ATTEMPTS),
-            health_expires_ms: self.expiry(kept::HEALTH),
-        };
+        let told = Told::of(settlement, self)?;
         let (attempts, attempt) = (Arc::clone(&self.attempts), told.key());
-        let record = move |db: &Connection| told.record(db);
+        let successes = Arc::clone(&self.database.successes);
+        let record = move |db: &Connection| told.record(db, &successes);
         let ended = move |recorded: &Recorded| {
             // Or somebody else is making it.
             if recorded.first {
@@ -131,10 +136,6 @@ impl DeliveryStore for SqliteStore {
         self.attempts.sign(worker);
         Ok(())
     }
-}
-
-fn unwritable(error: serde_json::Error) -> StoreError {
-    corrupt("attempts", error)
 }
 
 impl SqliteStore {
@@ -239,153 +240,4 @@ fn hold(
         throttle::put(db, entry.endpoint.as_str(), &after, counted)?;
     }
     Ok(held)
-}
-
-/// What of an attempt is written beside its line in the log.
-#[derive(Clone, Copy)]
-struct Made {
-    attempt: u32,
-    success: bool,
-    http_status: Option<u16>,
-}
-
-impl Made {
-    fn of(record: &AttemptRecord) -> Self {
-        let AttemptSummary { attempt, http_status, .. } = &record.summary;
-        Self { attempt: attempt.get(), success: record.success, http_status: *http_status }
-    }
-}
-
-/// A settlement that can be sent to the writer.
-struct Told {
-    event: EventId,
-    endpoint: EndpointId,
-    generation: Generation,
-    made: Option<Made>,
-    line: Option<String>,
-    stage: Stage,
-    now: Timestamp,
-    expires_ms: i64,
-    /// The event must be remembered for as long as its delivery is.
-    event_too: bool,
-    attempt_expires_ms: i64,
-    health_expires_ms: i64,
-}
-
-impl Told {
-    fn key(&self) -> Key {
-        (self.event.clone(), self.endpoint.clone(), self.generation)
-    }
-
-    fn record(&self, db: &Connection) -> rusqlite::Result<Recorded> {
-        if !self.settle(db)? {
-            return Ok(Recorded { first: false, failure_count: self.failing(db)? });
-        }
-        if self.event_too {
-            events::keep(db, &self.event, self.expires_ms)?;
-        }
-        let failure_count = match &self.line {
-            Some(line) => self.count(db, line)?,
-            None => self.failing(db)?,
-        };
-        Ok(Recorded { first: true, failure_count })
-    }
-
-    /// Where the delivery stands now; false: all of this was known before.
-    fn settle(&self, db: &Connection) -> rusqlite::Result<bool> {
-        let key = (self.event.as_str(), self.endpoint.as_str());
-        let fresh = Known::fresh(Some(self.generation), 0);
-        if self.made.is_some_and(|made| made.success)
-            && known::settle_planned(db, key, &self.settled(&fresh))?
-        {
-            return Ok(true);
-        }
-        let known = known::find(db, key)?;
-        let told = known::Told {
-            generation: self.generation,
-            attempt: self.made.map(|made| (made.attempt, made.success)),
-        };
-        if known.as_ref().is_some_and(|known| known.knows(told)) {
-            return Ok(false);
-        }
-        let known = known.filter(|known| known.generation == Some(self.generation));
-        known::put(db, key, &self.settled(&known.unwrap_or(fresh)))?;
-        Ok(true)
-    }
-
-    fn settled(&self, known: &Known) -> Known {
-        Known {
-            generation: known.generation,
-            attempt: self.made.map_or(known.attempt, |made| known.attempt.max(made.attempt)),
-            stage: self.stage,
-            http_status: self.made.map_or(known.http_status, |made| made.http_status),
-            reserved: None,
-            updated_ms: Some(self.now.unix_ms()),
-            expires_ms: self.expires_ms,
-        }
-    }
-
-    fn failing(&self, db: &Connection) -> rusqlite::Result<u64> {
-        let failing = "SELECT failing FROM health WHERE endpoint = ?1";
-        let failing =
-            db.prepare_cached(failing)?.query_row([self.endpoint.as_str()], |row| row.get(0));
-        Ok(failing.optional()?.unwrap_or(0))
-    }
-
-    /// Counts the attempt, and writes it into the endpoint's log.
-    fn count(&self, db: &Connection, line: &str) -> rusqlite::Result<u64> {
-        let failures = if self.goes_on(db)? { 0 } else { self.turns(db)? };
-        let log = "INSERT OR REPLACE INTO attempts
-            SELECT endpoint, (successes + failures) % ?2, successes + failures, ?3, ?4
-            FROM health WHERE endpoint = ?1";
-        let kept = limits::ATTEMPTS_KEPT_MAX as u64;
-        let values = params![self.endpoint.as_str(), kept, self.attempt_expires_ms, line];
-        db.prepare_cached(log)?.execute(values)?;
-        Ok(failures)
-    }
-
-    /// A success after a success, as most are, in one statement. False: it is none.
-    fn goes_on(&self, db: &Connection) -> rusqlite::Result<bool> {
-        if !self.made.is_some_and(|made| made.success) {
-            return Ok(false);
-        }
-        let count = "UPDATE health SET successes = successes + 1, success_ms = ?2, expires_ms = ?3
-            WHERE endpoint = ?1 AND failing = 0";
-        let values = params![self.endpoint.as_str(), self.now.unix_ms(), self.health_expires_ms];
-        Ok(db.prepare_cached(count)?.execute(values)? > 0)
-    }
-
-    /// A first attempt, a failure, or a success after failures, and what it means to the breaker.
-    fn turns(&self, db: &Connection) -> rusqlite::Result<u64> {
-        let success = self.made.is_some_and(|made| made.success);
-        let endpoint = self.endpoint.as_str();
-        let failing_before = self.failing(db)?;
-        let failing = if success { 0 } else { failing_before + 1 };
-        let count = if success {
-            "INSERT INTO health
-               (endpoint, failing, successes, failures, success_ms, failure_ms, expires_ms)
-             VALUES (?1, ?4, 1, 0, ?2, NULL, ?3)
-             ON CONFLICT (endpoint) DO UPDATE SET failing = ?4, successes = successes + 1,
-               success_ms = excluded.success_ms, expires_ms = excluded.expires_ms"
-        } else {
-            "INSERT INTO health
-               (endpoint, failing, successes, failures, success_ms, failure_ms, expires_ms)
-             VALUES (?1, ?4, 0, 1, NULL, ?2, ?3)
-             ON CONFLICT (endpoint) DO UPDATE SET failing = ?4, failures = failures + 1,
-               failure_ms = excluded.failure_ms, expires_ms = excluded.expires_ms"
-        };
-        let values = params![endpoint, self.now.unix_ms(), self.health_expires_ms, failing];
-        db.prepare_cached(count)?.execute(values)?;
-        let before = throttle::find(db, endpoint)?;
-        let mut after = before;
-        if success {
-            after.succeeded();
-        } else {
-            after.failed(failing, self.now);
-        }
-        if after != before {
-            throttle::put(db, endpoint, &after, (0, self.health_expires_ms))?;
-        }
-        Ok(if success { failing_before } else { failing })
-    }
 }

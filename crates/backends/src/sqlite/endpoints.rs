@@ -111,7 +111,11 @@ impl EndpointStore for SqliteStore {
             list.query_map([owner], row)?.collect::<rusqlite::Result<Vec<(String, Vec<u8>)>>>()
         };
         let records = self.database.read(list).await?;
-        records.iter().map(|record| self.opened(record).map(Arc::new)).collect()
+        let mut endpoints = Vec::<Arc<Endpoint>>::with_capacity(records.len());
+        for record in &records {
+            endpoints.push(self.opened(record)?.sharing(endpoints.last()));
+        }
+        Ok(endpoints)
     }
 
     async fn endpoint_page(
@@ -142,6 +146,7 @@ impl EndpointStore for SqliteStore {
     async fn endpoint_health(&self, ids: &[EndpointId]) -> Result<Vec<EndpointHealth>, StoreError> {
         let ids = ids.to_vec();
         let read = move |db: &Connection| ids.iter().map(|id| health(db, id)).collect();
+        self.database.catch_up().await?;
         Ok(self.database.read(read).await?)
     }
 
@@ -157,6 +162,7 @@ impl EndpointStore for SqliteStore {
             let records = list.query_map(params![endpoint, limit], |row| row.get(0))?;
             records.collect::<rusqlite::Result<Vec<String>>>()
         };
+        self.database.catch_up().await?;
         let records = self.database.read(list).await?;
         let decode = |record: &String| {
             serde_json::from_str(record).map_err(|error| corrupt(id.as_str(), error))

@@ -82,16 +82,20 @@ pub fn is_new(db: &Connection, (event, endpoint): Key<'_>) -> rusqlite::Result<b
     db.prepare_cached(is_new)?.query_row([event, endpoint], |row| row.get(0))
 }
 
-/// Settles a delivery that was planned and no more, as most were, in one statement. False: it was not.
-pub fn settle_planned(
+/// Settles a delivery of which no more is known than that it is to come, as most are, in one statement.
+/// False: more is known.
+pub fn settle_new(
     db: &Connection,
     (event, endpoint): Key<'_>,
     known: &Known,
 ) -> rusqlite::Result<bool> {
-    let settle =
-        "UPDATE deliveries SET generation = ?3, attempt = ?4, stage = ?5, http_status = ?6,
-            updated_ms = ?7, expires_ms = ?8
-        WHERE event = ?1 AND endpoint = ?2 AND generation IS NULL";
+    let settle = "INSERT INTO deliveries (event, endpoint, generation, attempt, stage,
+            http_status, updated_ms, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        ON CONFLICT (event, endpoint) DO UPDATE SET generation = excluded.generation,
+            attempt = excluded.attempt, stage = excluded.stage,
+            http_status = excluded.http_status, updated_ms = excluded.updated_ms,
+            expires_ms = excluded.expires_ms
+        WHERE generation IS NULL";
     let settled = db.prepare_cached(settle)?.execute(params![
         event,
         endpoint,

@@ -50,13 +50,25 @@ struct Table {
 }
 
 const TABLES: [Table; 5] = [
-    Table { name: "deliveries", key: "event", over: Some("stage IN ('delivered', 'discarded')") },
     Table {
         name: "known_events",
         key: "event",
+        // Those that it was begun for have no rows before somebody was at their gate or settled them.
         over: Some(
-            "fanned_out AND NOT EXISTS
-             (SELECT 1 FROM deliveries WHERE deliveries.event = known_events.event)",
+            "fanned_out
+             AND (SELECT count(*) FROM deliveries WHERE deliveries.event = known_events.event)
+               >= ifnull(length(endpoints) - length(replace(endpoints, ' ', '')) + (endpoints <> ''), 0)
+             AND NOT EXISTS
+             (SELECT 1 FROM deliveries WHERE deliveries.event = known_events.event
+                AND stage NOT IN ('delivered', 'discarded'))",
+        ),
+    },
+    Table {
+        name: "deliveries",
+        key: "event",
+        over: Some(
+            "stage IN ('delivered', 'discarded') AND NOT EXISTS
+             (SELECT 1 FROM known_events WHERE known_events.event = deliveries.event)",
         ),
     },
     Table { name: "idempotency_keys", key: "key", over: None },

@@ -10,16 +10,23 @@
 //! attempts, but never a promise, nor a note on which a promise was built.
 
 use std::io;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 use super::fault::Fault;
+use super::successes::Successes;
 
 /// Operations in one transaction. More would not cost less, but make the first one wait.
 const BATCH_MAX: usize = 512;
+/// Where so many notes came together, the next ones may gather for a moment: a transaction costs as much
+/// as several of them. A promise ends it no sooner: whoever makes one waits for the disk anyway.
+const MANY: usize = 4;
+const GATHERING: Duration = Duration::from_millis(1);
 
 /// Something to be done in a transaction.
 pub trait Operation: Send {
@@ -67,11 +74,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts it on a connection of its own.
-    pub fn start(connection: Connection) -> io::Result<Self> {
+    /// Starts it on a connection of its own. What is gathered in `successes` is written before long.
+    pub fn start(connection: Connection, successes: Arc<Successes>) -> io::Result<Self> {
         let (orders, inbox) = channel();
         let (state, fault) = watch::channel(None);
-        let desk = Desk { connection, inbox, state, flushes: None };
+        let desk = Desk { connection, successes, inbox, state, flushes: None };
         let thread = thread::Builder::new().name("sqlite-writer".to_owned());
         let thread = Some(thread.spawn(move || desk.work())?);
         Ok(Self { orders, fault, thread })
@@ -120,6 +127,12 @@ impl Drop for Writer {
     }
 }
 
+/// That of operations which are done together.
+fn sureness(batch: &[Box<dyn Operation>]) -> Sureness {
+    let all = batch.iter().map(|operation| operation.sureness());
+    all.max().unwrap_or(Sureness::Promise)
+}
+
 struct Call<W, A, T> {
     sureness: Sureness,
     work: W,
@@ -157,8 +170,28 @@ where
     }
 }
 
+/// Writes what was gathered.
+struct Gathered(Arc<Successes>);
+
+impl Operation for Gathered {
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.0.write(connection)
+    }
+
+    fn end(self: Box<Self>, result: Result<(), Fault>) {
+        if let Err(error) = result {
+            tracing::debug!(%error, "what successes say of their endpoints waits");
+        }
+    }
+
+    fn sureness(&self) -> Sureness {
+        Sureness::Note
+    }
+}
+
 struct Desk {
     connection: Connection,
+    successes: Arc<Successes>,
     inbox: Receiver<Order>,
     state: watch::Sender<Option<Fault>>,
     /// What commits are flushed for at the moment.
@@ -167,9 +200,14 @@ struct Desk {
 
 impl Desk {
     fn work(mut self) {
-        while let Ok(Order::Do(first)) = self.inbox.recv() {
-            let mut batch = vec![first];
-            let mut stop = false;
+        let mut stop = false;
+        while !stop {
+            let mut batch = Vec::new();
+            match self.first_order() {
+                Ok(Order::Do(operation)) => batch.push(operation),
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => stop = true,
+            }
             while batch.len() < BATCH_MAX && !stop {
                 match self.inbox.try_recv() {
                     Ok(Order::Do(operation)) => batch.push(operation),
@@ -177,10 +215,25 @@ impl Desk {
                     Err(_) => break,
                 }
             }
-            self.write(batch);
-            if stop {
-                return;
+            if stop || self.successes.may_wait().is_some_and(|wait| wait.is_zero()) {
+                batch.push(Box::new(Gathered(Arc::clone(&self.successes))));
             }
+            if batch.is_empty() {
+                continue;
+            }
+            let many = batch.len() >= MANY && sureness(&batch) == Sureness::Note;
+            self.write(batch);
+            if many && !stop {
+                thread::sleep(GATHERING);
+            }
+        }
+    }
+
+    /// Waits for it, but for no longer than what was gathered may.
+    fn first_order(&self) -> Result<Order, RecvTimeoutError> {
+        match self.successes.may_wait() {
+            Some(wait) => self.inbox.recv_timeout(wait),
+            None => Ok(self.inbox.recv()?),
         }
     }
 
@@ -203,11 +256,10 @@ impl Desk {
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Operation>]) -> rusqlite::Result<()> {
-        let sureness = batch.iter().map(|operation| operation.sureness()).max();
-        if self.flushes != sureness {
-            let synchronous = sureness.unwrap_or(Sureness::Promise).synchronous();
-            self.connection.pragma_update(None, "synchronous", synchronous)?;
-            self.flushes = sureness;
+        let sureness = sureness(batch);
+        if self.flushes != Some(sureness) {
+            self.connection.pragma_update(None, "synchronous", sureness.synchronous())?;
+            self.flushes = Some(sureness);
         }
         let changes = self.connection.total_changes();
         self.say("BEGIN")?;
@@ -217,6 +269,7 @@ impl Desk {
             // Whatever becomes of that, it is the first error that says what failed.
             drop(self.say("ROLLBACK"));
         }
+        self.successes.ended(done.is_ok());
         done?;
         // A transaction that changed nothing says nothing of the disk.
         if self.connection.total_changes() != changes {
@@ -241,14 +294,12 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn writer() -> Writer {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE numbers (n INTEGER UNIQUE)").unwrap();
-        Writer::start(connection).unwrap()
+        Writer::start(connection, Arc::default()).unwrap()
     }
 
     /// Holds the writer, as leases do.

@@ -1,6 +1,6 @@
 //! What became of an event.
 
-use hookfleet_domain::{EndpointId, Event, Generation};
+use hookfleet_domain::{EndpointId, Generation};
 
 use super::{Case, Scene, at};
 use crate::{EventStatus, PageRequest, Passage, Progress, Stage, Store};
@@ -16,24 +16,14 @@ pub async fn status(store: &dyn Store, prefix: &str) {
     discarded(&scene).await;
 }
 
-async fn known(scene: &Scene<'_>, event: &Event) -> EventStatus {
-    let status = scene.store.event_status(&event.tenant, &event.id).await;
-    status.expect("the status is read").expect("it is known")
-}
-
-async fn remember(scene: &Scene<'_>, event: &Event, endpoints: Option<&[EndpointId]>) {
-    let remembered = scene.store.remember_event(event, endpoints).await;
-    remembered.expect("the event is remembered");
-}
-
 /// Fanned out to just this delivery's endpoint.
 async fn planned(scene: &Scene<'_>, case: &Case<'_>) {
     let endpoints = std::slice::from_ref(&case.endpoint);
-    remember(scene, &case.event, Some(endpoints)).await;
+    scene.remember(&case.event, Some(endpoints)).await;
 }
 
 async fn only(scene: &Scene<'_>, case: &Case<'_>) -> Progress {
-    let deliveries = known(scene, &case.event).await.deliveries;
+    let deliveries = scene.known(&case.event).await.deliveries;
     let mine = deliveries.into_iter().find(|progress| progress.endpoint == case.endpoint);
     mine.expect("the delivery is known")
 }
@@ -45,7 +35,7 @@ async fn fan_out(scene: &Scene<'_>) {
     let unknown = scene.store.event_status(tenant, &event.id).await;
     assert_eq!(unknown.expect("it is read"), None, "not heard of yet");
 
-    remember(scene, &event, None).await;
+    scene.remember(&event, None).await;
     let expected = EventStatus {
         id: event.id.clone(),
         tenant: event.tenant.clone(),
@@ -56,19 +46,19 @@ async fn fan_out(scene: &Scene<'_>) {
         fanned_out: false,
         deliveries: Vec::new(),
     };
-    assert_eq!(known(scene, &event).await, expected, "accepted");
+    assert_eq!(scene.known(&event).await, expected, "accepted");
     let other = scene.id("other");
     let of_other = scene.store.event_status(&other, &event.id).await;
     assert_eq!(of_other.expect("it is read"), None, "another tenant's");
 
-    remember(scene, &event, Some(&[])).await;
+    scene.remember(&event, Some(&[])).await;
     let expected = EventStatus { fanned_out: true, ..expected };
-    assert_eq!(known(scene, &event).await, expected, "for nobody");
+    assert_eq!(scene.known(&event).await, expected, "for nobody");
 
-    remember(scene, &event, Some(&[scene.id("a")])).await;
-    remember(scene, &event, Some(&[scene.id("a"), scene.id("b")])).await;
-    remember(scene, &event, None).await;
-    let status = known(scene, &event).await;
+    scene.remember(&event, Some(&[scene.id("a")])).await;
+    scene.remember(&event, Some(&[scene.id("a"), scene.id("b")])).await;
+    scene.remember(&event, None).await;
+    let status = scene.known(&event).await;
     assert!(status.fanned_out, "it stays fanned out");
     let mut to: Vec<_> = status.deliveries.iter().map(|to| &to.endpoint).collect();
     to.sort();
@@ -81,7 +71,7 @@ async fn fan_out(scene: &Scene<'_>) {
 async fn paged(scene: &Scene<'_>) {
     let event = scene.event("paged");
     let endpoints = ["c", "a", "b"].map(|name| scene.id::<EndpointId>(name));
-    remember(scene, &event, Some(&endpoints)).await;
+    scene.remember(&event, Some(&endpoints)).await;
     let page = async |limit: usize, cursor: Option<String>| {
         let request = PageRequest { limit, cursor };
         let found = scene.store.event_page(&event.tenant, &event.id, &request).await;

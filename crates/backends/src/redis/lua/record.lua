@@ -40,11 +40,13 @@ local function value(generation, settled, stage, status)
   return generation .. ' ' .. settled .. ' ' .. stage .. ' - 0 0 ' .. ARGV[2] .. ' ' .. status
 end
 
--- What most are: known from the gate alone, and delivered. One call; what was something else is put back.
-local function deliver(key, generation, delivered)
+-- What most are, delivered: not known, for they were leased with their event; or known from the gate alone,
+-- whose expiry is as good as a new one. What was something else is put back.
+local function deliver(key, generation, delivered, ttl)
+  if call('SET', key, delivered, 'NX', 'PX', ttl) then return true end
   local known = call('SET', key, delivered, 'KEEPTTL', 'GET')
-  if known and match(known, '^(%d+) 0 pending ') == generation then return true end
-  if known then call('SET', key, known, 'KEEPTTL') else call('DEL', key) end
+  if match(known, '^(%d+) 0 pending ') == generation then return true end
+  call('SET', key, known, 'KEEPTTL')
   return false
 end
 
@@ -72,8 +74,7 @@ local function record(key, v)
   local at, generation, attempt = endpoints[tonumber(ARGV[v])], ARGV[v + 1], ARGV[v + 2]
   local stage, status, ttl = ARGV[v + 3], ARGV[v + 4], ARGV[v + 6]
   local success = stage == 'delivered'
-  -- Its expiry, from the gate, is as good as a new one.
-  local done = success and deliver(key, generation, value(generation, attempt, stage, status))
+  local done = success and deliver(key, generation, value(generation, attempt, stage, status), ttl)
   if not done and not settle(key, generation, attempt, stage, status, ttl) then return 0, at.failing end
   if attempt == '0' then return 1, at.failing end
   at.lines[#at.lines + 1] = ARGV[v + 5]
