@@ -17,8 +17,9 @@ use crate::hold::GiveBack;
 /// Delivery messages of all events that are being published at once: each holds its event's data.
 pub const PUBLISHED_AT_ONCE: usize = 512;
 
-/// One slot in so many is all that an event gets at once.
-const SLOTS_SHARE: u16 = 4;
+/// One slot in so many is all that an event gets at once: were it more, an event for many endpoints would
+/// wait, and hold up those behind it, while slots that hang left few.
+const SLOTS_SHARE: u16 = 16;
 
 /// A delivery that an event becomes.
 struct Plan<'a> {
