@@ -278,6 +278,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_endpoint_is_well_for_a_while_after_a_success_that_was_the_last() {
+        let (lanes, endpoint) = (Lanes::default(), endpoint(2));
+        let well = || lanes.enter_if_well(&endpoint).is_some();
+        assert!(!well(), "nothing is known of it");
+        let turn = lanes.enter(&endpoint, Timestamp::from_unix_ms(0)).await.ok().unwrap();
+        turn.made(&answered(200), Crowded(false));
+        assert!(well());
+        let _other = lanes.enter_if_well(&endpoint).unwrap();
+        assert!(!well(), "its lane is full");
+        turn.made(&answered(500), Crowded(false));
+        drop(turn);
+        assert!(!well(), "it failed");
+        let turn = lanes.enter(&endpoint, Timestamp::from_unix_ms(0)).await.ok().unwrap();
+        turn.made(&answered(200), Crowded(false));
+        drop(turn);
+        tokio::time::advance(WELL_FOR).await;
+        assert!(!well(), "that was long ago");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_quick_lane_gives_its_turn_soon() {
         let (lanes, endpoint) = (Lanes::default(), endpoint(1));
         let now = Timestamp::from_unix_ms(0);
