@@ -76,7 +76,10 @@ impl EndpointStore for SqliteStore {
         id: &EndpointId,
     ) -> Result<bool, StoreError> {
         let (owner, id) = (tenant.as_str().to_owned(), id.as_str().to_owned());
+        let successes = Arc::clone(&self.database.successes);
         let remove = move |db: &Connection| {
+            // What is still gathered of it would be written after it is gone.
+            successes.write(db)?;
             let removed =
                 db.execute("DELETE FROM endpoints WHERE tenant = ?1 AND id = ?2", [&owner, &id])?;
             db.execute("DELETE FROM health WHERE endpoint = ?1", [&id])?;

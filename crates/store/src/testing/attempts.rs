@@ -1,6 +1,6 @@
 //! An endpoint's attempt log.
 
-use hookfleet_domain::limits;
+use hookfleet_domain::{EndpointHealth, limits};
 
 use super::{Case, Scene};
 use crate::{Stage, Store};
@@ -30,4 +30,19 @@ pub async fn attempts(store: &dyn Store, prefix: &str) {
     let log = read(usize::MAX).await;
     assert_eq!(log.len(), limits::ATTEMPTS_KEPT_MAX, "the log is bounded");
     assert_eq!(log[0], case.made(2 * kept, 500), "the newest stay");
+    of_a_removed_endpoint(&scene).await;
+}
+
+/// Nothing of what succeeded before comes back after it.
+async fn of_a_removed_endpoint(scene: &Scene<'_>) {
+    for event in ["first", "second", "third"] {
+        Case::new(scene, event, "gone").record(1, 200, Stage::Delivered).await;
+    }
+    let endpoint = scene.id("gone");
+    let removed = scene.store.remove_endpoint(&scene.tenant(), &endpoint).await;
+    removed.expect("it is removed");
+    let log = scene.store.attempts(&endpoint, 10).await;
+    assert_eq!(log.expect("the log is read"), [], "its log went with it");
+    let health = scene.store.endpoint_health(std::slice::from_ref(&endpoint)).await;
+    assert_eq!(health.expect("it is read"), [EndpointHealth::default()], "and its counts");
 }
