@@ -33,14 +33,6 @@ impl Plan<'_> {
     }
 }
 
-/// How an event comes to a worker.
-pub enum Coming {
-    /// As far as the broker knows, to the first one.
-    First,
-    /// To one after another, where deliveries to these had begun.
-    Again(Vec<EndpointId>),
-}
-
 impl Worker {
     /// An event that came back: whom it was for when it came first, it is for still. An endpoint may
     /// have been switched off or deleted since, and its delivery must not vanish with that.
@@ -53,22 +45,20 @@ impl Worker {
         let status = self.remembered("asking whom an event was for", ask).await?;
         let begun = status.map(|status| status.deliveries).unwrap_or_default();
         let begun = begun.into_iter().map(|delivery| delivery.endpoint).collect();
-        self.fan_out(event, Coming::Again(begun), slot).await
+        self.fan_out(event, Some(begun), slot).await
     }
 
-    /// Makes the first attempt for every endpoint that wants the event, and for those whose
-    /// deliveries had begun; for many endpoints, makes each delivery a message of its own.
+    /// Makes the first attempt for every endpoint that wants the event, and, if it came before, for those
+    /// whose deliveries had begun; for many endpoints, makes each delivery a message of its own.
     pub(crate) async fn fan_out(
         &self,
         event: Arc<Event>,
-        coming: Coming,
+        begun: Option<Vec<EndpointId>>,
         slot: OwnedSemaphorePermit,
     ) -> Result<(), GiveBack> {
         let start = self.tracer.is_on().then(|| (self.clock.now(), Instant::now()));
-        let (first, begun) = match coming {
-            Coming::First => (true, Vec::new()),
-            Coming::Again(begun) => (false, begun),
-        };
+        let first = begun.is_none();
+        let begun = begun.unwrap_or_default();
         let Ok(targets) = self.targets(&event.tenant).await? else {
             // Put off, the event would forget for whom it had begun.
             self.split(&event, begun).await?;
@@ -80,7 +70,7 @@ impl Worker {
         ids.dedup();
         let endpoints = ids.len();
         if endpoints > self.options.fan_out_inline {
-            self.remember(&event, &mut Plan::each(ids.clone()), first).await?;
+            self.begin(&event, &mut Plan::each(ids.clone())).await?;
             self.split(&event, ids).await?;
             self.trace_fan_out(&event, endpoints, start);
             return Ok(());
@@ -93,7 +83,7 @@ impl Worker {
                 plan.ready = self.ready(&event, targets.get(&plan.to));
             }
         }
-        self.remember(&event, &mut plans, first).await?;
+        self.begin(&event, &mut plans).await?;
         let deliver = |Plan { to, ready }| {
             let (delivery, slot) = (Delivery::first(Arc::clone(&event), to), slots.split(1));
             async move {
@@ -122,18 +112,7 @@ impl Worker {
 
     /// Remembers whom an event is for. Those that are ready may go, unless it was begun before: then all
     /// must pass the gate.
-    async fn remember(
-        &self,
-        event: &Event,
-        plans: &mut [Plan<'_>],
-        first: bool,
-    ) -> Result<(), GiveBack> {
-        let what = "remembering an event";
-        if !first {
-            let ids: Vec<_> = plans.iter().map(|plan| plan.to.clone()).collect();
-            let remember = || self.store.remember_event(event, Some(&ids));
-            return self.remembered(what, remember).await;
-        }
+    async fn begin(&self, event: &Event, plans: &mut [Plan<'_>]) -> Result<(), GiveBack> {
         let timeouts = plans.iter().filter_map(|plan| plan.ready.as_ref());
         let timeouts = timeouts.map(|ready| ready.target.endpoint.settings.timeout);
         let (now, timeout) = (self.clock.now(), timeouts.max().unwrap_or_default());
@@ -147,7 +126,8 @@ impl Worker {
             owner: &self.id,
             lease_until: now.after(timeout + limits::LEASE_MARGIN),
         };
-        if !self.remembered(what, || self.store.begin(&beginning, now)).await? {
+        let begin = || self.store.begin(&beginning, now);
+        if !self.remembered("beginning with an event", begin).await? {
             for plan in plans {
                 plan.ready = None;
             }

@@ -8,7 +8,6 @@ use hookfleet_queue::{Lease, Message, QueueError, RawMessage};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::Worker;
-use crate::fan_out::Coming;
 use crate::hold::GiveBack;
 
 impl Worker {
@@ -47,7 +46,7 @@ impl Worker {
             }
             Message::Event(event) => {
                 self.tallies.event(&event.tenant);
-                self.fan_out(Arc::new(event), Coming::First, slot).await
+                self.fan_out(Arc::new(event), None, slot).await
             }
             Message::Delivery(delivery) if poison => {
                 Box::pin(self.give_up(&delivery, DeadLetterReason::Poison)).await
