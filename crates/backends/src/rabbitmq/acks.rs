@@ -2,8 +2,11 @@
 //! `multiple` serves them all (AMQP 0-9-1, 1.8.3.13). It costs the broker about what one message's does.
 //!
 //! A message in somebody's hands holds up the run of those behind it, and must not hold up them: when
-//! many wait for a run, or nothing more comes, each is acknowledged by itself. Until then they are
+//! many wait for a run, or few more come, each is acknowledged by itself. Until then they are
 //! settled all the same: one that the broker hands out again is skipped at the gate.
+//!
+//! While few come, those of a moment are acknowledged together: the broker flushes its log to disk for
+//! each that comes alone, and what is published meanwhile waits for that.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,6 +24,9 @@ use tokio_util::task::TaskTracker;
 
 /// How long a run is gathered.
 const PAUSE: Duration = Duration::from_millis(2);
+/// Fewer than this are gathered for longer.
+const MANY: usize = 8;
+const LONG_PAUSE: Duration = Duration::from_millis(20);
 /// Settled messages that wait for their run: as many as a worker with 512 slots
 /// fetches beyond them.
 const LOOSE_MAX: usize = 128;
@@ -114,8 +120,8 @@ async fn acknowledge(
             }
         }
         let run = ledger.run();
-        let more = matches!(count, Ok(1..));
-        let each = if more && ledger.loose < LOOSE_MAX { Vec::new() } else { ledger.each() };
+        let many = matches!(count, Ok(MANY..));
+        let each = if many && ledger.loose < LOOSE_MAX { Vec::new() } else { ledger.each() };
         if let Err(error) = tell(&channel, &given_back, run, &each).await {
             // A run must not reach past what could not be given back: no more is said over this channel.
             tracing::debug!(%error, "messages were not acknowledged; they will be skipped");
@@ -123,7 +129,7 @@ async fn acknowledge(
         }
         match count {
             Ok(0) => return,
-            Ok(_) => sleep(PAUSE).await,
+            Ok(_) => sleep(if many { PAUSE } else { LONG_PAUSE }).await,
             Err(_) => {}
         }
     }
