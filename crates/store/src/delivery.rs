@@ -208,8 +208,8 @@ pub trait DeliveryStore: Send + Sync {
     /// Remembers whom an event is for, and leases the first attempts of those that are ready: one
     /// question, in place of one for each delivery.
     ///
-    /// `false`: the event was begun before, by whomever. Then nothing is leased, and every delivery
-    /// must pass the gate.
+    /// `false`: the event was begun before, by whomever. Then these are remembered in addition, nothing
+    /// is leased, and every delivery must pass the gate.
     async fn begin(&self, beginning: &Beginning<'_>, now: Timestamp) -> Result<bool, StoreError>;
 
     /// What became of an event; `None`: not known, or forgotten.
